@@ -1,0 +1,73 @@
+# Greenlane: `make run` and `make test` are all that a fresh clone needs.
+# Requires Python 3.11 or newer and make; everything else goes into .venv.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test loadtest locust check install bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12  the Python that makes .venv     HOST=127.0.0.1 PORT=8000  where run serves and locust loads"
+
+run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
+	@$(BIN)/greenlane run --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.ready-dev ## set up and run the tests
+	@$(BIN)/python -m pytest
+
+loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
+	@$(BIN)/crosstalk prove
+
+locust: $(VENV)/.ready ## Locust's web UI against a server that `make run` started
+	@$(BIN)/locust -f loadtest/locustfile.py --host http://$(HOST):$(PORT)
+
+check: $(VENV)/.ready-dev ## lint, format, types and tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+bench: $(VENV)/.ready ## the benchmarks: memory after 100,000 unreleased lanes, and the cost of a lookup
+	@$(BIN)/python loadtest/bench/lanes.py
+
+install: $(VENV)/.ready ## only the set-up
+
+lock: $(VENV)/.ready-dev ## renew requirements.txt and requirements-dev.txt (maintainers)
+	@$(PIP) install --quiet 'uv>=0.8'
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade \
+	  --custom-compile-command 'make lock' pyproject.toml --group build -o requirements.txt
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade \
+	  --custom-compile-command 'make lock' pyproject.toml --group build --extra dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove .venv, caches and reports
+	rm -rf $(VENV) reports build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find server loadtest tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: a set-up runs again only when what it depends on has changed. The
+# first one is touched by the second, because the larger lock holds the smaller.
+$(VENV)/.ready: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "greenlane: installing into $(VENV) (once)"
+	@$(PIP) install --quiet --require-hashes -r requirements.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "greenlane: installing into $(VENV), with what the tests need (once)"
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.ready $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "greenlane: no '$(PYTHON)' found: install Python 3.11 or newer, or name one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "greenlane: Python 3.11 or newer is needed, '$(PYTHON)' is $$($(PYTHON) -V 2>&1): name another with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null || { rm -rf $(VENV); \
+	  echo "greenlane: '$(PYTHON) -m venv' failed: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }

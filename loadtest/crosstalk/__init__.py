@@ -1,0 +1,1 @@
+"""Crosstalk: proves with Locust that a server's requests stay apart."""
