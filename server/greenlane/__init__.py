@@ -53,7 +53,7 @@ _APP = (
 _CONTEXT = ("Local", "LocalManager", "LocalProxy", "LocalStack", "get_ident", "release_local")
 _HOME = dict.fromkeys(_APP, "greenlane.app") | dict.fromkeys(_CONTEXT, "greenlane.context")
 
-__all__ = sorted(_HOME)  # noqa: PLE0605 - a list of str, as required, computed from the table above
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

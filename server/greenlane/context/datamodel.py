@@ -148,7 +148,7 @@ def _attribute_of_nothing(_proxy: object, name: str) -> None:
     if name == "__wrapped__":
         # inspect and doctest ask every object for it, with hasattr().
         raise AttributeError(name)
-    raise  # noqa: PLE0704 - called where RuntimeError is being handled
+    raise  # the RuntimeError that is being handled
 
 
 UNBOUND: Mapping[str, Operation] = {

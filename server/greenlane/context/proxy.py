@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from greenlane.context.datamodel import ForwardedAttribute, forward_data_model
 from greenlane.context.local import Local
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from greenlane.context.stack import LocalStack
 
 T = TypeVar("T")
-
-_MISSING = object()
 
 
 @forward_data_model
@@ -48,12 +46,28 @@ class LocalProxy(Generic[T]):
     __class__ = ForwardedAttribute("__class__", lambda owner: owner)
     __dict__ = ForwardedAttribute("__dict__")
 
+    if TYPE_CHECKING:  # the table's rows that a type checker has to know of
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __eq__(self, other: object) -> bool: ...
+        def __hash__(self) -> int: ...
+
+    @overload
+    def __init__(
+        self: "LocalProxy[Any]", local: Local, name: str | None = None, unbound_message: str | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, local: "LocalStack[T]", name: str | None = None, unbound_message: str | None = None
+    ) -> None: ...
+    @overload
     def __init__(
         self,
-        local: "Local | LocalStack[T] | ContextVar[T] | Callable[[], T]",
+        local: ContextVar[T] | Callable[[], T],
         name: str | None = None,
         unbound_message: str | None = None,
-    ) -> None:
+    ) -> None: ...
+    def __init__(self, local: Any, name: str | None = None, unbound_message: str | None = None) -> None:
         lookup = _lookup(local, name, unbound_message)
         object.__setattr__(self, "_get_current_object", lookup)
         if not isinstance(local, Local | ContextVar) and not hasattr(local, "__release_local__"):
@@ -100,9 +114,10 @@ def _of_stack(stack: "LocalStack[Any]", name: str | None, message: str) -> Calla
 
 def _of_context_var(var: ContextVar[Any], name: str | None, message: str) -> Callable[[], Any]:
     def get_current_object() -> Any:
-        value = var.get(_MISSING)
-        if value is _MISSING:
-            raise RuntimeError(message)
+        try:
+            value = var.get()
+        except LookupError:
+            raise RuntimeError(message) from None
         return value if name is None else getattr(value, name)
 
     return get_current_object

@@ -1,0 +1,133 @@
+"""What unreleased lanes cost: nothing that stays, shown beside two ways that go wrong.
+
+Runs 100,000 greenlets one after another, each of which sets a value that refers
+back to its greenlet and releases nothing, then prints how many entries are left
+and how much the process grew: for Greenlane's Local, for a dict keyed by the
+greenlet (nothing leaks across, everything stays), and for a dict keyed by
+``id(greenlet)`` (which inherits). Then the cost of a look-up, as a ratio to
+``threading.local`` measured in the same run.
+"""
+
+import gc
+import os
+import threading
+import timeit
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from greenlane.context import Local, LocalStack
+
+GREENLETS = 100_000
+LOOKUPS = 1_000_000
+ROUNDS = 5
+
+
+def resident() -> float:
+    """Return the resident memory of this process in MiB."""
+    return float(psutil.Process(os.getpid()).memory_info().rss) / 2**20
+
+
+class GreenletKeyed:
+    """A Local's storage as a dict that holds its greenlets: the first known mistake."""
+
+    def __init__(self) -> None:
+        self.__storage__: dict[object, Any] = {}
+
+    def set(self, value: object) -> bool:
+        """Store ``value`` and return whether something was there."""
+        ident = greenlet.getcurrent()
+        inherited = ident in self.__storage__
+        self.__storage__[ident] = value
+        return inherited
+
+
+class AddressKeyed(GreenletKeyed):
+    """The same keyed by address: the second known mistake."""
+
+    def set(self, value: object) -> bool:
+        """Store ``value`` and return whether something was there."""
+        ident = id(greenlet.getcurrent())
+        inherited = ident in self.__storage__
+        self.__storage__[ident] = type(value)  # the address alone, so that it can be recycled
+        return inherited
+
+
+class OwnLocal:
+    """Greenlane's Local, asked the same."""
+
+    def __init__(self) -> None:
+        self.local = Local()
+        self.__storage__ = self.local.__storage__
+
+    def set(self, value: object) -> bool:
+        """Store ``value`` and return whether something was there."""
+        inherited = hasattr(self.local, "value")
+        self.local.value = value
+        return inherited
+
+
+def survivors(make: Callable[[], OwnLocal | GreenletKeyed]) -> tuple[int, int, float]:
+    """Return how many greenlets inherited, how many entries are left, and the growth in MiB."""
+    storage = make()
+    inherited = 0
+
+    def lane() -> None:
+        nonlocal inherited
+        inherited += storage.set({"greenlet": greenlet.getcurrent()})
+
+    for _ in range(1000):  # allocators and caches at their working size
+        greenlet.greenlet(lane).switch()
+    gc.collect()
+    inherited, before = 0, resident()
+    for _ in range(GREENLETS):
+        greenlet.greenlet(lane).switch()
+    gc.collect()
+    return inherited, len(storage.__storage__), resident() - before
+
+
+def best(statement: Callable[[], object]) -> float:
+    """Return the nanoseconds that one call takes, the best of several rounds."""
+    return min(timeit.repeat(statement, number=LOOKUPS, repeat=ROUNDS)) / LOOKUPS * 1e9
+
+
+def main() -> None:
+    """Print both tables."""
+    console = Console()
+    table = Table(title=f"{GREENLETS:,} greenlets, one after another, none released")
+    for column in ("storage", "inherited a dead one's value", "entries left", "resident memory, MiB"):
+        table.add_column(column, justify="left" if column == "storage" else "right")
+    for name, make in (
+        ("Local", OwnLocal),
+        ("dict keyed by the greenlet", GreenletKeyed),
+        ("dict keyed by id(greenlet)", AddressKeyed),
+    ):
+        inherited, left, grown = survivors(make)
+        table.add_row(name, f"{inherited:,}", f"{left:,}", f"{grown:+.1f}")
+    console.print(table)
+
+    native, local, stack = threading.local(), Local(), LocalStack[str]()
+    native.x = local.x = "value"
+    stack.push("value")
+    proxy = stack()
+    table = Table(title="One look-up, the best of five rounds of a million")
+    for column in ("look-up", "ns", "x threading.local"):
+        table.add_column(column, justify="left" if column == "look-up" else "right")
+    base = best(lambda: native.x)
+    for name, statement in (
+        ("threading.local().x", lambda: native.x),
+        ("Local().x", lambda: local.x),
+        ("LocalStack().top", lambda: stack.top),
+        ("LocalProxy attribute", lambda: proxy.upper),
+    ):
+        cost = best(statement)
+        table.add_row(name, f"{cost:.0f}", f"{cost / base:.1f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

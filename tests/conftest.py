@@ -1,0 +1,25 @@
+"""What every test gets: a detector that fails it when it leaves something in a lane."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from greenlane.context import Local, census
+
+
+def _entries() -> dict[Local, int]:
+    return {local: count for local, count in census().items() if count}
+
+
+@pytest.fixture(autouse=True)
+def leak_detector() -> Iterator[None]:
+    """Fail a test that leaves an entry in any Local, or a context on a stack (which is one)."""
+    before = _entries()
+    yield
+    after = _entries()
+    if any(count > before.get(local, 0) for local, count in after.items()):
+        gc.collect()  # what only a reference cycle holds has been let go of
+        after = _entries()
+    left = {local: dict(local.__storage__) for local, count in after.items() if count > before.get(local, 0)}
+    assert not left, f"this test left entries behind: {left}"
