@@ -1,0 +1,181 @@
+"""From tallies to a verdict. Pure functions: numbers in, words and reasons out.
+
+The verdicts, and the order in which the first that applies is taken, are the
+design's. A proof is only ``ISOLATED`` when overlap is shown, the floor of
+requests is met, none failed, nothing is left at idle, and every control was
+caught in the same run. Without that rule a server that serves one request at a
+time would pass perfectly, because nothing ever overlaps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from crosstalk.history import Tally
+from crosstalk.oracle import Check
+
+OVERLAP_SHARE = 0.5
+"""At least this share of a strategy's requests must have been interleaved with others.
+
+Under load nearly all are. A few at the start and the end of a run are alone.
+"""
+
+
+class Verdict(Enum):
+    """The verdicts in their order, each with its exit code."""
+
+    CROSS_TALK = "CROSS-TALK"
+    LEAK = "LEAK"
+    BLIND = "BLIND"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ISOLATED = "ISOLATED"
+
+    @property
+    def exit_code(self) -> int:
+        """What ``crosstalk prove`` exits with."""
+        return {"ISOLATED": 0, "CROSS-TALK": 10, "LEAK": 11, "BLIND": 12, "INCONCLUSIVE": 13}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict and, in sentences, what it rests on."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What the server had left when no request was in flight.
+
+    Attributes:
+        contexts: contexts pushed and not popped, by kind.
+        entries: entries alive, by the name of the Local.
+        unknown: why nothing could be counted, if so.
+
+    """
+
+    contexts: Mapping[str, int]
+    entries: Mapping[str, int]
+    unknown: str | None = None
+
+
+def upper_bound(requests: int) -> float:
+    """Return the rate that 0 cross-talks in ``requests`` rules out at 95 % confidence.
+
+    The rule of three: 3/N, for independent requests. Checks within a request are
+    not independent, so they do not count. At most 1.
+    """
+    return min(1.0, 3 / requests) if requests else 1.0
+
+
+def judge_strategy(tally: Tally, floor: int, leaks: Sequence[str] = ()) -> Finding:
+    """Return the verdict on one strategy by itself.
+
+    Args:
+        tally: what its requests came to.
+        floor: the least number of requests that may be called enough.
+        leaks: what was left at idle, one sentence each.
+
+    """
+    if tally.cross_talk:
+        return Finding(
+            Verdict.CROSS_TALK,
+            (f"{tally.cross_talk:,} of {tally.requests:,} requests met data that was not their own",),
+        )
+    if leaks:
+        return Finding(Verdict.LEAK, tuple(leaks))
+    gaps = _gaps(tally, floor)
+    if gaps:
+        return Finding(Verdict.INCONCLUSIVE, tuple(gaps))
+    return Finding(
+        Verdict.ISOLATED,
+        (
+            f"0 of {tally.requests:,} requests met data that was not their own: a rate of at most"
+            f" {upper_bound(tally.requests):.2g} at 95 % confidence",
+        ),
+    )
+
+
+def _gaps(tally: Tally, floor: int) -> list[str]:
+    """Return what a clean tally lacks for a proof."""
+    gaps = []
+    if tally.requests < max(floor, 1):
+        gaps.append(f"{tally.requests:,} complete requests, fewer than the floor of {floor:,}")
+    if tally.failed:
+        most = ", ".join(f"{count:,} x {reason}" for reason, count in tally.failures.most_common(3))
+        gaps.append(f"{tally.failed:,} requests failed: {most}")
+    if missing := tally.checks[Check.MISSING]:
+        gaps.append(f"{missing:,} checks found nothing where the own nonce should be")
+    if not tally.requests:
+        return gaps
+    if tally.peak_in_flight < 2:
+        gaps.append("no overlap: never more than one request in flight")
+    if tally.overlapped < OVERLAP_SHARE * tally.requests:
+        gaps.append(
+            f"no overlap: only {tally.overlapped:,} of {tally.requests:,} requests"
+            " had another act between their own steps"
+        )
+    processes = {process for process, _thread in tally.threads}
+    if len(tally.threads) > len(processes):
+        gaps.append(f"{len(tally.threads)} native threads in {len(processes)} processes, not one in each")
+    return gaps
+
+
+def leaks(idle: Idle, locals_: Sequence[str] | None = None) -> list[str]:
+    """Return what was left at idle, one sentence each.
+
+    Args:
+        idle: what the server counted.
+        locals_: the Locals that a strategy keeps its data in; None for all, and
+            for the contexts too.
+
+    """
+    found = [
+        f"{count:,} entries left in {name!r} at idle"
+        for name, count in sorted(idle.entries.items())
+        if count and (locals_ is None or name in locals_)
+    ]
+    found += [
+        f"{count:+,} {kind} contexts left pushed at idle"
+        for kind, count in sorted(idle.contexts.items())
+        if count
+    ]
+    return found
+
+
+def judge_run(
+    subjects: Mapping[str, Finding], controls: Mapping[str, Finding], unknown_idle: str | None = None
+) -> Finding:
+    """Return the verdict on the whole run: the first that applies.
+
+    Args:
+        subjects: the findings on the strategies that must hold.
+        controls: the findings on the strategies that must be caught.
+        unknown_idle: why it is not known whether anything was left at idle, if so.
+
+    """
+    if not subjects:
+        return Finding(Verdict.INCONCLUSIVE, ("there was no strategy to prove",))
+    for verdict in (Verdict.CROSS_TALK, Verdict.LEAK):
+        if reasons := _reasons(subjects, verdict):
+            return Finding(verdict, reasons)
+    uncaught = [name for name, finding in controls.items() if finding.verdict is not Verdict.CROSS_TALK]
+    if uncaught or not controls:
+        which = ", ".join(uncaught) or "there was none"
+        return Finding(Verdict.BLIND, (f"a known-broken control went uncaught: {which}",))
+    reasons = _reasons(subjects, Verdict.INCONCLUSIVE)
+    if unknown_idle is not None:
+        reasons += (f"what is left at idle is not known: {unknown_idle}",)
+    if reasons:
+        return Finding(Verdict.INCONCLUSIVE, reasons)
+    return Finding(Verdict.ISOLATED, _reasons(subjects, Verdict.ISOLATED))
+
+
+def _reasons(findings: Mapping[str, Finding], verdict: Verdict) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {reason}"
+        for name, finding in findings.items()
+        if finding.verdict is verdict
+        for reason in finding.reasons
+    )
