@@ -1,0 +1,85 @@
+"""The figures of `/metrics`, read at the moment they are asked for.
+
+Rule: nothing is counted twice or kept up to date here; each figure has one
+owner (the middleware, the server, the contexts, the locals) and is read from
+it. Must not import the demonstration.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from greenlane.app.contexts import counts
+from greenlane.context import Local, LocalStack
+from greenlane.ops.process import living_greenlets, native_threads
+
+if TYPE_CHECKING:
+    from greenlane.ops.middleware import Ops
+
+
+class OpsCollector(Collector):
+    """Makes the metric families for one `Ops`.
+
+    Args:
+        ops: whose requests and server are reported.
+        locals_by_name: the locals whose entries are counted, by label; a live mapping.
+
+    """
+
+    def __init__(self, ops: "Ops", locals_by_name: "Mapping[str, Local | LocalStack[Any]]") -> None:
+        self._ops = ops
+        self._locals = locals_by_name
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: the registry need not collect once to learn the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every figure once."""
+        ops = self._ops
+        yield CounterMetricFamily(
+            "greenlane_requests", "Requests that reached the application.", ops.requests
+        )
+        yield GaugeMetricFamily(
+            "greenlane_requests_in_flight",
+            "Requests whose response is not closed yet, without /metrics and /healthz.",
+            ops.in_flight,
+        )
+        yield GaugeMetricFamily(
+            "greenlane_requests_in_flight_peak", "The most requests in flight at once.", ops.peak_in_flight
+        )
+        yield CounterMetricFamily(
+            "greenlane_connections_accepted", "Connections accepted.", ops.connections_accepted
+        )
+        yield from self._contexts()
+        entries = GaugeMetricFamily(
+            "greenlane_local_entries", "Idents that have data in a local. Zero at idle.", labels=["local"]
+        )
+        for name, local in self._locals.items():
+            entries.add_metric([name], len(local.__storage__))
+        yield entries
+        yield GaugeMetricFamily(
+            "greenlane_greenlets",
+            "Greenlets alive: one for each connection, and what the application spawned.",
+            living_greenlets(),
+        )
+        yield GaugeMetricFamily(
+            "greenlane_native_threads",
+            "Threads the operating system runs for this process.",
+            native_threads(),
+        )
+
+    @staticmethod
+    def _contexts() -> Iterator[Metric]:
+        pushed = CounterMetricFamily("greenlane_contexts_pushed", "Contexts pushed.", labels=["kind"])
+        pushed.add_metric(["request"], counts.request_pushed)
+        pushed.add_metric(["application"], counts.app_pushed)
+        yield pushed
+        popped = CounterMetricFamily(
+            "greenlane_contexts_popped", "Contexts popped. At idle, as many as were pushed.", labels=["kind"]
+        )
+        popped.add_metric(["request"], counts.request_popped)
+        popped.add_metric(["application"], counts.app_popped)
+        yield popped

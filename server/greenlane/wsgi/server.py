@@ -1,0 +1,146 @@
+"""The server: gevent's, with a bound on its connections and an end that loses no request.
+
+Rule: the server owns what lives as long as it does (the listener, the set of
+connections, the counters); a connection owns the rest. Must not know
+applications, signals or the command line.
+"""
+
+from typing import Any, TextIO
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from gevent import socket
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer as GeventServer
+
+from greenlane.wsgi.connection import Connection
+from greenlane.wsgi.settings import Settings
+
+_KILL_TIMEOUT = 1.0
+"""Seconds for a request that is cut off to run its `finally` blocks."""
+
+
+class WSGIServer(GeventServer):
+    """gevent's WSGI server with Greenlane's connections, a bound on them, and a drain.
+
+    `start`, `stop`, `serve_forever` and `server_port` are as there.
+
+    Args:
+        listener: `(host, port)`, port 0 for a free one; or a socket that listens.
+        application: any WSGI application.
+        settings: limits and times.
+        log: where the access log goes; stderr by default.
+        error_log: where failures of the application go, as `wsgi.errors`; stderr by default.
+        environ: more variables for every request's environment.
+
+    Attributes:
+        settings: as given.
+        draining: whether the server has begun to stop.
+        connections_accepted: how many connections it has taken since it was made.
+
+    Raises:
+        OSError: on `start`, the address is taken or not allowed.
+
+    """
+
+    def __init__(
+        self,
+        listener: tuple[str, int] | socket.socket,
+        application: WSGIApplication,
+        *,
+        settings: Settings | None = None,
+        log: TextIO | None = None,
+        error_log: TextIO | None = None,
+        environ: WSGIEnvironment | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.draining = False
+        self.connections_accepted = 0
+        self._connections: set[Connection] = set()
+        self._greenlets = Pool(self.settings.max_connections)
+        self._drained = Event()
+        super().__init__(
+            listener,
+            application,
+            # A socket that listens has its backlog already.
+            backlog=None if hasattr(listener, "accept") else self.settings.backlog,
+            spawn=self._greenlets,
+            log=log or "default",
+            error_log=error_log or "default",
+            environ=environ,
+        )
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._connections)
+
+    @property
+    def busy(self) -> int:
+        """How many requests have begun and are not answered."""
+        return sum(connection.busy for connection in self._connections)
+
+    def update_environ(self) -> None:
+        """Fill in SERVER_NAME and SERVER_PORT: without gevent's reverse look-up, which may take seconds."""
+        if isinstance(self.address, tuple):
+            self.environ.setdefault("SERVER_NAME", self.address[0])
+        super().update_environ()
+
+    def do_handle(self, *args: Any) -> None:
+        """Count a connection that was accepted, and give it a greenlet."""
+        self.connections_accepted += 1
+        super().do_handle(*args)
+
+    def handle(self, sock: socket.socket, address: Any) -> None:
+        """Serve one connection, on a greenlet of its own."""
+        connection = Connection(sock, address, self)
+        self._connections.add(connection)
+        try:
+            if self.draining:  # accepted just before
+                connection.drain()
+            connection.handle()
+        finally:
+            self._connections.discard(connection)
+
+    def drain(self, timeout: float | None = None) -> int:
+        """Stop accepting, close idle connections, finish every request whose first byte was read.
+
+        Args:
+            timeout: seconds that those requests have; the settings' `drain_timeout` by default.
+
+        Returns:
+            How many requests were cut off when the time was over.
+
+        """
+        limit = self.settings.drain_timeout if timeout is None else timeout
+        self.draining = True
+        if self.started:
+            self._accept_what_waits()
+        self.close()
+        for connection in list(self._connections):
+            connection.drain()
+        self._greenlets.join(timeout=limit)
+        cut_off = self.busy
+        self._greenlets.kill(block=True, timeout=_KILL_TIMEOUT)
+        self._drained.set()
+        return cut_off
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Drain for at most `timeout` seconds (1 by default, as in gevent), or await the drain under way."""
+        if self.draining:
+            self._drained.wait()
+        else:
+            self.drain(self.stop_timeout if timeout is None else timeout)
+
+    def _accept_what_waits(self) -> None:
+        """Take the connections that the kernel completed: closing the listener would reset them."""
+        for _ in range(self.settings.backlog):
+            if self.full():
+                return
+            try:
+                accepted: Any = self.do_read()  # None when no more wait
+            except OSError:  # no descriptor left, or reset already
+                return
+            if accepted is None:
+                return
+            self.do_handle(*accepted)

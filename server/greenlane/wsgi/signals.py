@@ -1,0 +1,59 @@
+"""SIGTERM and SIGINT: the first drains, the second stops at once.
+
+Rule: the handlers are Python's own (`signal.signal`) and not watchers of the
+event loop: those run only when the loop turns, and a second signal must end a
+process whose loop is blocked. Must not know what the server serves.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from gevent.event import Event
+
+from greenlane.wsgi.server import WSGIServer
+
+ALL_FINISHED = 0
+CUT_OFF = 1
+STOPPED_AT_ONCE = 130
+"""As a shell reports a program that SIGINT ended."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve_until_signal(
+    server: WSGIServer, *, on_ready: Callable[[], None], on_drain: Callable[[], None]
+) -> int:
+    """Serve until a signal arrives, then drain. Call it on the main thread.
+
+    Args:
+        server: started already, so that its port is known.
+        on_ready: called once signals are handled: from here on, one drains.
+        on_drain: called when the first signal arrives, before draining.
+
+    Returns:
+        The exit code: `ALL_FINISHED`, or `CUT_OFF` when the settings'
+        `drain_timeout` ended requests. A second signal ends the process with
+        `STOPPED_AT_ONCE`, from wherever it is.
+
+    """
+    told = Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if told.is_set():
+            # Not SystemExit: it would be raised in whatever greenlet runs, which may catch it.
+            sys.stdout.flush()
+            os._exit(STOPPED_AT_ONCE)
+        told.set()
+
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    try:
+        on_ready()
+        told.wait()
+        on_drain()
+        return CUT_OFF if server.drain() else ALL_FINISHED
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
