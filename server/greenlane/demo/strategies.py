@@ -1,0 +1,308 @@
+"""The strategies: nine ways to keep request data, of which two hold and seven fail in their own way.
+
+Each is a small class that writes two fields, reads them back and can release them.
+A strategy never sees the nonce that it ought to hold: what it reads is what its
+storage holds, and nothing else. Data that is not there reads as None; any other
+error is the caller's to report.
+
+Must not import the probe or the site; knows nothing of HTTP beside ``g`` and ``request``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, Final, Literal
+
+from gevent.local import local as gevent_local
+from gevent.monkey import get_original
+from greenlet import getcurrent
+
+from greenlane.app import g, request
+from greenlane.context import Local, release_local
+from greenlane.demo.carriers import read_carriers
+
+Role = Literal["subject", "observed", "control"]
+Reading = dict[str, str | None]
+
+#: What every strategy writes and reads: two fields, so that a torn write can show.
+FIELDS: Final = ("first", "second")
+
+
+class Strategy(ABC):
+    """A way of keeping request data.
+
+    Attributes:
+        name: its last path segment under ``/probe/``.
+        role: ``subject`` must hold, ``control`` must fail, ``observed`` is shown without a demand.
+        summary: one sentence: why it holds, or why it fails.
+        locals: the values of the label ``local`` of the metric
+            ``greenlane_local_entries`` that count this strategy's entries; empty
+            where no Local holds its data.
+
+    """
+
+    name: ClassVar[str]
+    role: ClassVar[Role]
+    summary: ClassVar[str]
+    locals: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def write(self, field: str, value: str) -> None:
+        """Write one of :data:`FIELDS`."""
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """Read everything back; a field that is not there is None."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Drop what this strategy holds for whoever calls; harmless when it holds nothing.
+
+        The probe calls it only when asked to (``release=1``). Whether it is
+        otherwise called, and by whom, is the point of each strategy.
+        """
+
+    def found(self) -> Reading:
+        """Read the fields of :data:`FIELDS` alone: all None in a clean lane."""
+        reading = self.read()
+        return {field: reading[field] for field in FIELDS}
+
+
+class _Attributes(Strategy):
+    """Fields as attributes of one object, which makes of them what it will."""
+
+    holder: Any
+
+    def write(self, field: str, value: str) -> None:
+        """Set an attribute."""
+        setattr(self.holder, field, value)
+
+    def read(self) -> Reading:
+        """Read the attributes."""
+        return {field: getattr(self.holder, field, None) for field in FIELDS}
+
+    def release(self) -> None:
+        """Delete the attributes."""
+        for field in FIELDS:
+            if hasattr(self.holder, field):
+                delattr(self.holder, field)
+
+
+class _Keyed(Strategy):
+    """Fields in a dict of dicts, by a key that is meant to tell requests apart."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[int, dict[str, str]] = {}
+
+    @abstractmethod
+    def key(self) -> int:
+        """Return the key of whoever calls."""
+
+    def write(self, field: str, value: str) -> None:
+        """Write to the lane under the caller's key."""
+        self.lanes.setdefault(self.key(), {})[field] = value
+
+    def read(self) -> Reading:
+        """Read the lane under the caller's key."""
+        lane = self.lanes.get(self.key(), {})
+        return {field: lane.get(field) for field in FIELDS}
+
+    def release(self) -> None:
+        """Drop the lane under the caller's key."""
+        self.lanes.pop(self.key(), None)
+
+
+class KeptInLocal(Strategy):
+    """Fields in Greenlane's Local; the subclasses differ in who releases it.
+
+    Attributes:
+        local: the Local, whose entries the metric counts.
+
+    """
+
+    def __init__(self) -> None:
+        self.local = Local()
+
+    def write(self, field: str, value: str) -> None:
+        """Set an attribute, for the current greenlet alone."""
+        setattr(self.local, field, value)
+
+    def read(self) -> Reading:
+        """Read what the current greenlet has set."""
+        return {field: getattr(self.local, field, None) for field in FIELDS}
+
+    def release(self) -> None:
+        """Drop the current greenlet's entry."""
+        release_local(self.local)
+
+
+class ReleasedLocal(KeptInLocal):
+    """Greenlane's Local, released by LocalManager when the response is closed."""
+
+    name = "local"
+    role = "subject"
+    summary = (
+        "Each greenlet has an entry of its own, and LocalManager releases it when the response is closed."
+    )
+    locals = ("local",)
+
+
+class ContextOfRequest(Strategy):
+    """``g`` and ``request`` of the App: each request pushes contexts of its own and pops them.
+
+    Besides what it wrote to ``g`` it reads, through the ``request`` proxy, each
+    carrier of the nonce that the request has.
+    """
+
+    name = "context"
+    role = "subject"
+    summary = "Each request pushes contexts of its own and pops them at its end; g and request look there."
+    locals = ("request_stack", "app_stack")
+
+    def write(self, field: str, value: str) -> None:
+        """Set an attribute of ``g``."""
+        setattr(g, field, value)
+
+    def read(self) -> Reading:
+        """Read ``g``, and the nonce of each carrier through ``request``."""
+        return {field: g.get(field) for field in FIELDS} | read_carriers(request)
+
+    def release(self) -> None:
+        """Delete the attributes of ``g``: the App pops all of it anyway."""
+        for field in FIELDS:
+            g.pop(field, None)
+
+
+class GeventLocal(_Attributes):
+    """``gevent.local.local``, never released."""
+
+    name = "gevent-local"
+    role = "observed"
+    summary = (
+        "Keeps greenlets apart, but nothing releases it: "
+        "the next request of a kept-alive connection, on the same greenlet, finds the last one's data."
+    )
+
+    def __init__(self) -> None:
+        self.holder = gevent_local()
+
+
+# One for all demonstrations: a ContextVar is made for good, since every context
+# that ever set it refers to it (PEP 567).
+_lane: ContextVar[Mapping[str, str] | None] = ContextVar("greenlane.demo.lane", default=None)
+
+
+class BareContextVar(Strategy):
+    """A ``ContextVar`` that is set and never reset."""
+
+    name = "contextvar"
+    role = "observed"
+    summary = (
+        "Each greenlet starts with an empty context, but nothing resets the variable: "
+        "the next request of a kept-alive connection finds the last one's data."
+    )
+
+    def write(self, field: str, value: str) -> None:
+        """Set the variable to a new mapping: a copied context shares the old one."""
+        _lane.set({**(_lane.get() or {}), field: value})
+
+    def read(self) -> Reading:
+        """Read the current context's mapping."""
+        lane = _lane.get() or {}
+        return {field: lane.get(field) for field in FIELDS}
+
+    def release(self) -> None:
+        """Set the variable back to nothing."""
+        _lane.set(None)
+
+
+class UnreleasedLocal(KeptInLocal):
+    """Greenlane's Local, which no LocalManager knows."""
+
+    name = "local-unreleased"
+    role = "observed"
+    summary = (
+        "Keeps greenlets apart and dies with them, but nothing releases it between requests: "
+        "the next one of a kept-alive connection finds the last one's data."
+    )
+    locals = ("local-unreleased",)
+
+
+class SharedObject(_Attributes):
+    """One plain object for all requests."""
+
+    name = "shared-object"
+    role = "control"
+    summary = "One object for all requests: after any switch, everybody reads the last writer's data."
+
+    def __init__(self) -> None:
+        self.holder = SimpleNamespace()
+
+
+class NativeThreadLocal(_Attributes):
+    """``threading.local`` as it is without monkey-patching.
+
+    The original is asked for by name, so that it is native in a patched process
+    as well, the way a module imported before ``patch_all()`` has it.
+    """
+
+    name = "native-thread-local"
+    role = "control"
+    summary = "An unpatched threading.local: all greenlets run on one native thread, so all share one lane."
+
+    def __init__(self) -> None:
+        self.holder = get_original("threading", "local")()
+
+
+class ThreadIdent(_Keyed):
+    """A dict keyed by the native thread's ident, as home-made locals have it."""
+
+    name = "thread-ident"
+    role = "control"
+    summary = "A dict keyed by the native thread's ident: it is one and the same for all greenlets."
+
+    _native_ident = staticmethod(get_original("threading", "get_ident"))
+
+    def key(self) -> int:
+        """Return the native thread's ident."""
+        ident: int = self._native_ident()
+        return ident
+
+
+class ReusedId(_Keyed):
+    """A dict keyed by ``id(greenlet)``, never released.
+
+    Its memory is bounded by the number of distinct ids, not of requests: an id is
+    an address, and addresses are used again. That they are is the fault it shows.
+    """
+
+    name = "id-reused"
+    role = "control"
+    summary = (
+        "A dict keyed by id(greenlet), never released: ids of dead greenlets are used again, "
+        "and a request finds the data of whoever had its id before."
+    )
+
+    def key(self) -> int:
+        """Return the greenlet's id, which is its address."""
+        return id(getcurrent())
+
+
+#: In the order in which they are listed: what must hold, what is shown, what must fail.
+STRATEGIES: Final[tuple[type[Strategy], ...]] = (
+    ReleasedLocal,
+    ContextOfRequest,
+    GeventLocal,
+    BareContextVar,
+    UnreleasedLocal,
+    SharedObject,
+    NativeThreadLocal,
+    ThreadIdent,
+    ReusedId,
+)
+
+
+def make_strategies() -> dict[str, Strategy]:
+    """Make one of each, by name, for one demonstration."""
+    return {strategy.name: strategy() for strategy in STRATEGIES}

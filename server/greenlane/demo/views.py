@@ -1,0 +1,180 @@
+"""The views: the probe, its listing, the front page, and what they say when something is wrong.
+
+Under ``/probe`` every reply is JSON, errors included; elsewhere it is HTML.
+
+Must not import the site, which mounts these.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from greenlane.app import App, Response, abort, request
+from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.parameters import LIMITS, ParameterError, Parameters
+from greenlane.demo.probe import Probe, Turns
+from greenlane.demo.strategies import Strategy
+from greenlane.demo.switching import Switcher
+
+#: The roles as the front page shows them.
+ROLES: Final = (
+    ("subject", "Subjects", "must hold, always"),
+    ("observed", "Observed", "hold at a switch, fail when a connection is kept alive"),
+    ("control", "Controls", "known to be broken: a proof that does not catch them is blind"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to try: commands, with ``{host}`` for this server's address, and what they show."""
+
+    title: str
+    shows: str
+    commands: str
+
+
+# curl makes one request for each word in braces, one after another on one connection.
+STEPS: Final = (
+    Step(
+        "One request, one lane",
+        "Nothing found, and its own nonce at every checkpoint.",
+        "curl -s '{host}/probe/local?nonce=a&hops=3'",
+    ),
+    Step(
+        "Two at once, one shared object",
+        "Each waits about half a second between its steps. Both read whoever wrote last.",
+        "(curl -s '{host}/probe/shared-object?nonce=alice&pause=500' &\n"
+        " curl -s '{host}/probe/shared-object?nonce=bob&pause=500'; wait)",
+    ),
+    Step(
+        "Two at once, a Local",
+        "The same two, each with its own nonce. The switches show that they did overlap.",
+        "(curl -s '{host}/probe/local?nonce=alice&pause=500' &\n"
+        " curl -s '{host}/probe/local?nonce=bob&pause=500'; wait)",
+    ),
+    Step(
+        "Two in turn, on one connection",
+        "gevent.local keeps greenlets apart, but one greenlet serves both requests: bob finds alice's nonce. "
+        "With release=1 he finds nothing.",
+        "curl -s '{host}/probe/gevent-local?nonce={{alice,bob}}'\n"
+        "curl -s '{host}/probe/gevent-local?nonce={{alice,bob}}&release=1'",
+    ),
+)
+
+
+class Views:
+    """The views of one demonstration.
+
+    Args:
+        strategies: what can be probed, by name.
+        in_flight: returns the number of requests in flight now.
+
+    """
+
+    def __init__(self, strategies: Mapping[str, Strategy], in_flight: Callable[[], int]) -> None:
+        self._strategies = strategies
+        self._in_flight = in_flight
+        self._switcher = Switcher()
+        self._turns = Turns()
+        self._templates = Environment(
+            loader=PackageLoader("greenlane.demo"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def mount(self, app: App) -> None:
+        """Register everything on ``app``."""
+        app.add_url_rule("/", "front", self.front)
+        app.add_url_rule("/probe/", "listing", self.listing)
+        app.add_url_rule("/probe/<name>", "probe", self.probe, methods=["GET", "POST"])
+        app.register_error_handler(HTTPException, self.http_error)
+        app.register_error_handler(ParameterError, self.parameter_error)
+
+    def probe(self, name: str) -> Response:
+        """Probe one strategy: see :mod:`greenlane.demo.probe`."""
+        strategy = self._strategies.get(name)
+        if strategy is None:
+            abort(404, f"There is no strategy {name!r}.")
+        probe = Probe(
+            strategy,
+            Parameters.of(request),
+            switcher=self._switcher,
+            turns=self._turns,
+            in_flight=self._in_flight,
+        )
+        response = Response(_json(probe.run()), content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def listing(self) -> Response:
+        """List the strategies, the bounds of a probe and the hazards."""
+        document = {
+            "strategies": [
+                {key: getattr(strategy, key) for key in ("name", "role", "summary", "locals")}
+                for strategy in self._strategies.values()
+            ],
+            "limits": LIMITS,
+            "hazards": [asdict(hazard) for hazard in HAZARDS],
+        }
+        return Response(_json(document), content_type="application/json")
+
+    def front(self) -> str:
+        """Render the front page."""
+        # Werkzeug gives an empty host for one with characters that no host has.
+        host_url = f"{request.scheme}://{request.host or 'localhost'}{request.root_path}"
+        return self._render(
+            "front.html",
+            host_url=host_url,
+            roles=[
+                {
+                    "name": role,
+                    "title": title,
+                    "meaning": meaning,
+                    "strategies": [held for held in self._strategies.values() if held.role == role],
+                }
+                for role, title, meaning in ROLES
+            ],
+            steps=[replace(step, commands=step.commands.format(host=host_url)) for step in STEPS],
+            hazards=HAZARDS,
+            limits=LIMITS,
+        )
+
+    def http_error(self, error: HTTPException) -> BaseResponse:
+        """Say what is wrong, in JSON under ``/probe`` and on a small page elsewhere."""
+        response = error.get_response(request.environ)
+        if request.path == "/probe" or request.path.startswith("/probe/"):
+            document: dict[str, object] = {"error": error.description}
+            if error.code == 404:
+                document["strategies"] = list(self._strategies)
+            response.set_data(_json(document))
+            response.content_type = "application/json"
+        else:
+            page = self._render("error.html", code=error.code, name=error.name, description=error.description)
+            response.set_data(page)
+            response.content_type = "text/html; charset=utf-8"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def parameter_error(self, error: ParameterError) -> Response:
+        """Say which parameter is wrong, and why."""
+        response = Response(
+            _json({"error": str(error), "parameter": error.parameter}),
+            status=400,
+            content_type="application/json",
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._templates.get_template(template).render(root=request.root_path, **values)
+
+
+def _json(document: object) -> str:
+    return json.dumps(document) + "\n"

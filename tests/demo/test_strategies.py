@@ -1,0 +1,161 @@
+"""Each strategy keeps its promise: subjects hold, and each control fails for the reason that it names.
+
+Two greenlets overlap by events: one writes, the other writes, the first reads.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from greenlane.app import App
+from greenlane.demo.strategies import FIELDS, STRATEGIES, Reading, Strategy, make_strategies
+
+Lane = Callable[[], AbstractContextManager[object]]
+
+MIXED_UP_BY_SWITCHING = ["shared-object", "native-thread-local", "thread-ident"]
+KEPT_APART_AT_SWITCHES = ["local", "context", "gevent-local", "contextvar", "local-unreleased", "id-reused"]
+
+
+def both(value: str | None) -> Reading:
+    return dict.fromkeys(FIELDS, value)
+
+
+def lane_of(strategy: Strategy) -> Lane:
+    """Return what has to be entered before the strategy can be used: contexts, for `context` alone."""
+    if strategy.name != "context":
+        return nullcontext
+    app = App(__name__)
+    return lambda: app.test_request_context("/")
+
+
+def write(strategy: Strategy, value: str) -> None:
+    for field in FIELDS:
+        strategy.write(field, value)
+
+
+def overlap(strategy: Strategy) -> tuple[Reading, Reading]:
+    """Let bob write between alice's write and her read; return what each of them reads."""
+    lane = lane_of(strategy)
+    alice_wrote, bob_wrote = Event(), Event()
+    order: list[str] = []
+
+    def alice() -> Reading:
+        with lane():
+            write(strategy, "alice")
+            order.append("alice wrote")
+            alice_wrote.set()
+            assert bob_wrote.wait(5)
+            order.append("alice reads")
+            return strategy.read()
+
+    def bob() -> Reading:
+        with lane():
+            assert alice_wrote.wait(5)
+            write(strategy, "bob")
+            order.append("bob wrote")
+            bob_wrote.set()
+            return strategy.read()
+
+    greenlets = [gevent.spawn(alice), gevent.spawn(bob)]
+    gevent.joinall(greenlets, raise_error=True)
+    assert order == ["alice wrote", "bob wrote", "alice reads"]
+    return greenlets[0].get(), greenlets[1].get()
+
+
+def test_the_table_names_every_strategy_once() -> None:
+    names = [strategy.name for strategy in STRATEGIES]
+    assert sorted(names) == sorted(MIXED_UP_BY_SWITCHING + KEPT_APART_AT_SWITCHES)
+    assert list(make_strategies()) == names
+
+
+def test_roles() -> None:
+    roles = {strategy.name: strategy.role for strategy in STRATEGIES}
+    assert {name for name, role in roles.items() if role == "subject"} == {"local", "context"}
+    assert {name for name, role in roles.items() if role == "control"} == {
+        *MIXED_UP_BY_SWITCHING,
+        "id-reused",
+    }
+
+
+@pytest.mark.parametrize("name", MIXED_UP_BY_SWITCHING)
+def test_a_control_reads_the_last_writer(name: str) -> None:
+    """B1, B55: one object, one native thread: alice reads what bob wrote."""
+    assert overlap(make_strategies()[name]) == (both("bob"), both("bob"))
+
+
+@pytest.mark.parametrize("name", KEPT_APART_AT_SWITCHES)
+def test_the_others_keep_overlapping_greenlets_apart(name: str) -> None:
+    """B54, B55: alice reads her own although bob wrote in between."""
+    assert overlap(make_strategies()[name]) == (both("alice"), both("bob"))
+
+
+@pytest.mark.parametrize("name", [strategy.name for strategy in STRATEGIES])
+def test_nothing_is_found_in_a_new_strategy(name: str) -> None:
+    strategy = make_strategies()[name]
+
+    def look() -> Reading:
+        with lane_of(strategy)():
+            return strategy.found()
+
+    assert gevent.spawn(look).get() == both(None)
+
+
+@pytest.mark.parametrize("name", [strategy.name for strategy in STRATEGIES])
+def test_release_forgets_both_fields_and_may_be_repeated(name: str) -> None:
+    """B12: release is idempotent."""
+    strategy = make_strategies()[name]
+
+    def visit() -> tuple[Reading, Reading]:
+        with lane_of(strategy)():
+            write(strategy, "alice")
+            before = strategy.found()
+            strategy.release()
+            strategy.release()
+            return before, strategy.found()
+
+    assert gevent.spawn(visit).get() == (both("alice"), both(None))
+
+
+def visits_in_turn(strategy: Strategy, count: int) -> list[tuple[int, Reading]]:
+    """Run ``count`` greenlets one after another; each reports its id and what it finds, then writes."""
+
+    def visit(number: int) -> tuple[int, Reading]:
+        with lane_of(strategy)():
+            found = strategy.found()
+            write(strategy, str(number))
+            return id(gevent.getcurrent()), found
+
+    return [gevent.spawn(visit, number).get() for number in range(count)]
+
+
+def test_id_reused_inherits_from_the_dead() -> None:
+    """B3, B53: ids of dead greenlets come back, and their data with them."""
+    visits = visits_in_turn(make_strategies()["id-reused"], 200)
+    last: dict[int, int] = {}
+    for number, (ident, found) in enumerate(visits):
+        assert found == both(str(last[ident]) if ident in last else None)
+        last[ident] = number
+    assert len(last) < len(visits)
+
+
+@pytest.mark.parametrize("name", ["local", "context", "gevent-local", "contextvar", "local-unreleased"])
+def test_a_recycled_id_finds_nothing(name: str) -> None:
+    """B53: the ids are used again, and nobody finds anything, released or not."""
+    visits = visits_in_turn(make_strategies()[name], 200)
+    assert len({ident for ident, _ in visits}) < len(visits)
+    assert all(found == both(None) for _, found in visits)
+
+
+def test_id_reused_keeps_no_more_than_the_distinct_ids() -> None:
+    strategy = make_strategies()["id-reused"]
+    visits = visits_in_turn(strategy, 200)
+    assert len(vars(strategy)["lanes"]) == len({ident for ident, _ in visits})
+
+
+def test_demonstrations_share_no_strategy() -> None:
+    one, other = make_strategies(), make_strategies()
+    write(one["shared-object"], "alice")
+    assert other["shared-object"].found() == both(None)
