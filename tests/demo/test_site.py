@@ -15,12 +15,13 @@ from markupsafe import escape
 from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
 
 from greenlane.demo import create_demo, strategies
+from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.strategies import FIELDS, STRATEGIES
 from greenlane.ops import Ops
 
 EMPTY = dict.fromkeys(FIELDS)
 NAMES = [strategy.name for strategy in STRATEGIES]
-UNRELEASED = [strategy.name for strategy in STRATEGIES if strategy.role != "subject"]
+SWITCHING, KEEP_ALIVE, _IDENT_REUSE = HAZARDS
 
 
 class ClosingClient(Client):
@@ -84,7 +85,7 @@ def test_a_subject_holds_among_overlapping_requests(demo: Ops, name: str) -> Non
         assert read_back(report) == [dict.fromkeys(FIELDS, nonce)] * 3
 
 
-@pytest.mark.parametrize("name", ["shared-object", "native-thread-local", "thread-ident"])
+@pytest.mark.parametrize("name", SWITCHING.broken)
 def test_a_control_is_caught_among_overlapping_requests(demo: Ops, name: str) -> None:
     """B1, B55: nearly everybody reads somebody else's nonce."""
     reports = at_once(demo, name, 50)
@@ -94,7 +95,7 @@ def test_a_control_is_caught_among_overlapping_requests(demo: Ops, name: str) ->
     assert len(wrong) > 25
 
 
-@pytest.mark.parametrize("name", UNRELEASED)
+@pytest.mark.parametrize("name", KEEP_ALIVE.broken)
 def test_unreleased_data_is_found_by_the_next_request(demo: Ops, name: str) -> None:
     """The keep-alive hazard, broken: the same greenlet serves the connection's next request."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0" for nonce in ("alice", "bob")]
@@ -103,7 +104,7 @@ def test_unreleased_data_is_found_by_the_next_request(demo: Ops, name: str) -> N
     assert (first["found"], second["found"]) == (EMPTY, dict.fromkeys(FIELDS, "alice"))
 
 
-@pytest.mark.parametrize("name", UNRELEASED)
+@pytest.mark.parametrize("name", KEEP_ALIVE.broken)
 def test_released_on_demand_nothing_is_found(demo: Ops, name: str) -> None:
     """The keep-alive hazard, fixed: release=1 makes the probe release what it wrote."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0&release=1" for nonce in ("alice", "bob")]
@@ -111,7 +112,7 @@ def test_released_on_demand_nothing_is_found(demo: Ops, name: str) -> None:
     assert second["found"] == EMPTY
 
 
-@pytest.mark.parametrize("name", ["local", "context"])
+@pytest.mark.parametrize("name", KEEP_ALIVE.fixed)
 def test_a_subject_is_released_between_the_requests_of_a_connection(demo: Ops, name: str) -> None:
     """B28, B41: the same greenlet, and nothing left in it."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0" for nonce in ("alice", "bob")]

@@ -3,6 +3,8 @@
 Two greenlets overlap by events: one writes, the other writes, the first reads.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -11,12 +13,12 @@ import pytest
 from gevent.event import Event
 
 from greenlane.app import App
+from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.strategies import FIELDS, STRATEGIES, Reading, Strategy, make_strategies
 
 Lane = Callable[[], AbstractContextManager[object]]
 
-MIXED_UP_BY_SWITCHING = ["shared-object", "native-thread-local", "thread-ident"]
-KEPT_APART_AT_SWITCHES = ["local", "context", "gevent-local", "contextvar", "local-unreleased", "id-reused"]
+SWITCHING, _KEEP_ALIVE, IDENT_REUSE = HAZARDS
 
 
 def both(value: str | None) -> Reading:
@@ -67,7 +69,7 @@ def overlap(strategy: Strategy) -> tuple[Reading, Reading]:
 
 def test_the_table_names_every_strategy_once() -> None:
     names = [strategy.name for strategy in STRATEGIES]
-    assert sorted(names) == sorted(MIXED_UP_BY_SWITCHING + KEPT_APART_AT_SWITCHES)
+    assert sorted(names) == sorted(SWITCHING.broken + SWITCHING.fixed)
     assert list(make_strategies()) == names
 
 
@@ -75,18 +77,18 @@ def test_roles() -> None:
     roles = {strategy.name: strategy.role for strategy in STRATEGIES}
     assert {name for name, role in roles.items() if role == "subject"} == {"local", "context"}
     assert {name for name, role in roles.items() if role == "control"} == {
-        *MIXED_UP_BY_SWITCHING,
+        *SWITCHING.broken,
         "id-reused",
     }
 
 
-@pytest.mark.parametrize("name", MIXED_UP_BY_SWITCHING)
+@pytest.mark.parametrize("name", SWITCHING.broken)
 def test_a_control_reads_the_last_writer(name: str) -> None:
     """B1, B55: one object, one native thread: alice reads what bob wrote."""
     assert overlap(make_strategies()[name]) == (both("bob"), both("bob"))
 
 
-@pytest.mark.parametrize("name", KEPT_APART_AT_SWITCHES)
+@pytest.mark.parametrize("name", SWITCHING.fixed)
 def test_the_others_keep_overlapping_greenlets_apart(name: str) -> None:
     """B54, B55: alice reads her own although bob wrote in between."""
     assert overlap(make_strategies()[name]) == (both("alice"), both("bob"))
@@ -141,12 +143,38 @@ def test_id_reused_inherits_from_the_dead() -> None:
     assert len(last) < len(visits)
 
 
-@pytest.mark.parametrize("name", ["local", "context", "gevent-local", "contextvar", "local-unreleased"])
+@pytest.mark.parametrize("name", IDENT_REUSE.fixed)
 def test_a_recycled_id_finds_nothing(name: str) -> None:
     """B53: the ids are used again, and nobody finds anything, released or not."""
     visits = visits_in_turn(make_strategies()[name], 200)
     assert len({ident for ident, _ in visits}) < len(visits)
     assert all(found == both(None) for _, found in visits)
+
+
+def test_thread_ident_inherits_from_the_greenlet_before() -> None:
+    """B3: one ident for all greenlets of the thread, dead or alive."""
+    visits = visits_in_turn(make_strategies()["thread-ident"], 3)
+    assert [found for _, found in visits] == [both(None), both("0"), both("1")]
+
+
+PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+import threading, gevent
+from greenlane.demo.strategies import make_strategies
+for name in ("native-thread-local", "thread-ident"):
+    strategy = make_strategies()[name]
+    gevent.spawn(strategy.write, "first", "alice").join()
+    in_greenlet = gevent.spawn(strategy.read).get()["first"]
+    thread = gevent.get_hub().threadpool.apply(strategy.read)["first"]
+    print(name, in_greenlet, thread)
+"""
+
+
+def test_in_a_patched_process_the_native_ones_are_native_still() -> None:
+    """B55: greenlets of one native thread share their data, another native thread has none."""
+    ran = subprocess.run([sys.executable, "-c", PATCHED], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["native-thread-local alice None", "thread-ident alice None"]
 
 
 def test_id_reused_keeps_no_more_than_the_distinct_ids() -> None:

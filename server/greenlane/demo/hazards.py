@@ -33,7 +33,7 @@ HAZARDS: Final = (
         summary="Another request runs between a write and the read that should return it.",
         shows="a checkpoint reads another request's nonce, or two different ones",
         broken=("shared-object", "native-thread-local", "thread-ident"),
-        fixed=("local", "context", "gevent-local", "contextvar", "local-unreleased"),
+        fixed=("local", "context", "gevent-local", "contextvar", "local-unreleased", "id-reused"),
     ),
     Hazard(
         name="keep-alive",

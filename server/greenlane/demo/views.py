@@ -47,7 +47,7 @@ STEPS: Final = (
     ),
     Step(
         "Two at once, one shared object",
-        "Each waits about half a second between its steps. Both read whoever wrote last.",
+        "Each waits about half a second between its steps. Both read whoever wrote last, field by field.",
         "(curl -s '{host}/probe/shared-object?nonce=alice&pause=500' &\n"
         " curl -s '{host}/probe/shared-object?nonce=bob&pause=500'; wait)",
     ),
