@@ -119,6 +119,13 @@ def test_probes_in_step_read_the_last_writer(name: str) -> None:
     assert other["switches"] >= 3
 
 
+def test_a_write_can_be_torn() -> None:
+    """A switch lies between the two writes: the object ends up with a field of each probe."""
+    for report in meet(make_strategies()["shared-object"], "a", "b"):
+        read = report["checkpoints"][0]["read"]
+        assert {read["first"], read["second"]} == {"a", "b"}
+
+
 def test_a_probe_alone_counts_no_switch() -> None:
     assert alone(make_strategies()["local"], hops=20)["switches"] == 0
 
