@@ -64,7 +64,7 @@ class App(Setup):
         """
         ctx = self.request_context(environ)
         error: BaseException | None = None
-        escaping = False
+        escaping: BaseException | None = None
         try:
             try:
                 ctx.push()
@@ -74,11 +74,10 @@ class App(Setup):
                 response = self.handle_exception(ctx, unhandled)
             return response(environ, start_response)
         except BaseException as raised:
-            error = raised
-            escaping = True
+            error = escaping = raised
             raise
         finally:
-            ctx.end(error, escaping=escaping)
+            ctx.end(error, escaping)
 
     def full_dispatch_request(self, ctx: RequestContext) -> Response:
         """Run the hooks, the view and the error handlers, and finish the response."""

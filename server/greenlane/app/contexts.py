@@ -10,16 +10,26 @@ error is raised; and a request takes off whatever was left on top of it.
 Knows of an App its configuration and its lists of functions.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.exceptions import HTTPException
 
 from greenlane.app import routing
 from greenlane.app.globals import Globals, app_stack, request_stack
-from greenlane.context import LocalStack, get_ident
+from greenlane.app.lanes import (
+    Depths,
+    Errors,
+    call_each,
+    clear_above,
+    contents,
+    depths,
+    lane_of,
+    raise_first,
+    take_off,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -27,8 +37,6 @@ if TYPE_CHECKING:
     from greenlane.app.app import App
     from greenlane.app.sessions import SessionMixin
     from greenlane.app.wrappers import Response
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -76,19 +84,20 @@ class AppContext:
                 run and the stack is clean.
 
         """
-        self._end(exc, escaping=False)
+        self._end(exc)
 
-    def _end(self, exc: BaseException | None, *, escaping: bool) -> None:
+    def _end(self, exc: BaseException | None, escaping: BaseException | None = None) -> None:
         top, live = app_stack.top, request_stack.top
         if top is not self or not self._pushes:
             raise AssertionError(f"{self!r} cannot be popped: on top of its stack is {top!r}")
-        if live is not None and len(_lane(app_stack)) <= live.app_depth:
+        if live is not None and len(contents(app_stack)) <= live.app_depth:
             raise AssertionError(f"{self!r} cannot be popped: {live!r} still stands on it")
-        errors: list[BaseException] = []
+        errors: Errors = []
         self.leave(exc, errors)
-        _report(errors, self.app, escaping=escaping)
+        if errors:
+            raise_first(errors, self.app.logger, escaping)
 
-    def leave(self, exc: BaseException | None, errors: list[BaseException], teardown: bool = True) -> None:
+    def leave(self, exc: BaseException | None, errors: Errors, teardown: bool = True) -> None:
         """Take this context off unasked, and add what goes wrong to ``errors``.
 
         For contexts themselves: everybody else calls :meth:`pop`, which checks.
@@ -96,10 +105,10 @@ class AppContext:
         self._pushes -= 1
         functions = self.app.teardown_appcontext_funcs
         if functions and teardown and not self._pushes:
-            depths = len(_lane(request_stack)), len(_lane(app_stack))
-            _call_each(functions, exc, errors)
-            _clear_above(self, *depths, exc, errors, teardown=False)
-        app_stack.pop()
+            floor = depths()
+            call_each(functions, exc, errors)
+            clear_above(self, floor, exc, errors, teardown=False)
+        take_off(app_stack, self, errors)
         counts.app_popped += 1
 
     def __enter__(self) -> "AppContext":
@@ -109,10 +118,20 @@ class AppContext:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._end(exc, escaping=exc is not None)
+        self._end(exc, escaping=exc)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.app.name!r} at {id(self):#x}>"
+
+
+class _Push(NamedTuple):
+    """Where a request context was pushed: the lane, and how deep its stacks were then.
+
+    The depths include the context itself and the application context that it uses.
+    """
+
+    lane: Hashable
+    depths: Depths
 
 
 class RequestContext:
@@ -137,7 +156,8 @@ class RequestContext:
     """
 
     __slots__ = (
-        "_depths",
+        "_ending",
+        "_pushes",
         "after_request_functions",
         "app",
         "flashes",
@@ -164,9 +184,8 @@ class RequestContext:
         self.after_request_functions: list[Callable[[Response], Response]] = []
         self.preserved = False
         self.implicit_app_contexts: list[AppContext | None] = []
-        # For each push, how deep the request and the application stack were then,
-        # this context and the application context that it uses included.
-        self._depths: list[tuple[int, int]] = []
+        self._pushes: list[_Push] = []
+        self._ending = False  # the last push's teardown functions are running
 
     @property
     def session(self) -> "SessionMixin":
@@ -185,7 +204,7 @@ class RequestContext:
     @property
     def app_depth(self) -> int:
         """How deep the application stack must stay while this context is pushed."""
-        return self._depths[-1][1]
+        return self._pushes[-1].depths.apps
 
     def match_request(self) -> None:
         """Find the rule for the URL, or keep the reason why there is none for dispatch."""
@@ -204,22 +223,26 @@ class RequestContext:
         App has a ``g`` of its own.
 
         Raises:
+            RuntimeError: it is pushed in another lane. Nothing has changed then.
             Exception: whatever opening the session or a URL converter raises. The
                 context *is* pushed then, so that the error can be handled with
                 the request at hand: push inside ``try``, pop in ``finally``.
 
         """
+        lane = lane_of(request_stack)
+        if self._pushes and self._pushes[-1].lane is not lane:
+            raise RuntimeError(f"{self!r} is pushed in another lane: a request belongs to one at a time")
         below = request_stack.top
         if below is not None and below.preserved:
             below.end()
             below = request_stack.top
         base = app_stack.top
-        taken = below is not None and below is not self and below.app_depth == len(_lane(app_stack))
+        taken = below is not None and below is not self and below.app_depth == len(contents(app_stack))
         implicit = AppContext(self.app) if base is None or base.app is not self.app or taken else None
         if implicit is not None:
             implicit.push()
         self.implicit_app_contexts.append(implicit)
-        self._depths.append((len(request_stack.push(self)), len(_lane(app_stack))))
+        self._pushes.append(_Push(lane, Depths(len(request_stack.push(self)), len(contents(app_stack)))))
         counts.request_pushed += 1
 
         if self.opened_session is None:
@@ -242,135 +265,84 @@ class RequestContext:
 
         """
         top = request_stack.top
-        if top is not self or not self._depths:
+        if top is not self:
             raise AssertionError(f"{self!r} cannot be popped: on top of its stack is {top!r}")
+        if len(contents(app_stack)) > self.app_depth:
+            raise AssertionError(f"{self!r} cannot be popped: {app_stack.top!r} was pushed after it")
         self.end(exc)
 
-    def end(self, exc: BaseException | None = None, *, escaping: bool = False) -> None:
+    def end(self, exc: BaseException | None = None, escaping: BaseException | None = None) -> None:
         """Pop this context with everything that was left on top of it.
 
         This ends the scope that pushed it, where refusing as :meth:`pop` does
         would leave the lane to the connection's next request. Does nothing when
-        the context is not pushed any more.
+        the context is not pushed any more, or is ending already.
 
         Args:
             exc: the error that ended the work, for the teardown functions.
-            escaping: ``exc`` is on its way to the caller. It stays the first
-                error, so errors of teardown functions are logged and not raised.
+            escaping: the error that is on its way to the caller, if one is. It is
+                the first, so errors of teardown functions are logged and not raised.
 
         Raises:
-            AssertionError: the lane is another one, and has not been changed; or
-                a context was left on top, and has been taken off.
+            AssertionError: it was pushed in another lane, and nothing has changed; or
+                something was left on top, and has been taken off.
             BaseException: the first error of a teardown function.
 
         """
-        if not self._depths:
+        if not self._pushes or (self._ending and len(self._pushes) == 1):
             return
-        lane, depth = _lane(request_stack), self._depths[-1][0]
-        if len(lane) < depth or lane[depth - 1] is not self:
-            raise AssertionError(f"{self!r} cannot be popped: on top of its stack is {request_stack.top!r}")
-        errors: list[BaseException] = []
+        if self._pushes[-1].lane is not lane_of(request_stack):
+            raise AssertionError(
+                f"{self!r} cannot be popped here: it is in another lane, "
+                f"and on top of this one is {request_stack.top!r}"
+            )
+        errors: Errors = []
         self.leave(exc, errors)
-        _report(errors, self.app, escaping=escaping)
+        if errors:
+            raise_first(errors, self.app.logger, escaping)
 
-    def leave(self, exc: BaseException | None, errors: list[BaseException], teardown: bool = True) -> None:
+    def leave(self, exc: BaseException | None, errors: Errors, teardown: bool = True) -> None:
         """Leave the lane unasked, and add what goes wrong to ``errors``.
 
         For contexts themselves: everybody else calls :meth:`pop` or :meth:`end`.
         """
-        depths = self._depths.pop()
-        implicit = self.implicit_app_contexts.pop()
+        floor = self._pushes[-1].depths
         # First, so that the teardown functions see this request and no other.
-        _clear_above(self, *depths, exc, errors, teardown)
-        if teardown and not self._depths:
-            _call_each(self.app.teardown_request_funcs, exc, errors)
-            _call(self.request.close, errors)
-            _clear_above(self, *depths, exc, errors, teardown=False)
-        request_stack.pop()
+        clear_above(self, floor, exc, errors, teardown)
+        if teardown and len(self._pushes) == 1:
+            self._ending = True
+            call_each((self._close_request, *self.app.teardown_request_funcs), exc, errors)
+            clear_above(self, floor, exc, errors, teardown=False)
+            self._ending = False
+        take_off(request_stack, self, errors)
+        self._pushes.pop()
+        implicit = self.implicit_app_contexts.pop()
         counts.request_popped += 1
         if implicit is not None:
             implicit.leave(exc, errors, teardown)
 
+    def _close_request(self, exc: BaseException | None) -> None:
+        """Close the files that came with the request: the teardown function that every App has."""
+        self.request.close()
+
     def __enter__(self) -> "RequestContext":
+        before = len(self._pushes)
         try:
             self.push()
         except BaseException as error:
             # Python calls no __exit__ when __enter__ fails.
-            self.end(error, escaping=True)
+            if len(self._pushes) > before:
+                self.end(error, escaping=error)
             raise
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.end(exc, escaping=exc is not None)
+        self.end(exc, escaping=exc)
 
     def __repr__(self) -> str:
         request = self.request
         return (
             f"<{type(self).__name__} {request.method} {request.path!r} of {self.app.name!r} at {id(self):#x}>"
         )
-
-
-def _lane(stack: LocalStack[T]) -> Sequence[T]:
-    """Return what the current lane has on ``stack``, bottom first."""
-    values = stack.__storage__.get(get_ident())
-    return values["stack"] if values else ()
-
-
-def _clear_above(
-    context: AppContext | RequestContext,
-    requests: int,
-    apps: int,
-    exc: BaseException | None,
-    errors: list[BaseException],
-    teardown: bool,
-) -> None:
-    """Take off what somebody left above these depths: an error each, but none stays.
-
-    Args:
-        context: whose scope ends here, for the message.
-        requests: how deep the request stack may be.
-        apps: how deep the application stack may be.
-        exc: the error that ended the work, for the teardown functions.
-        errors: where to add the errors.
-        teardown: run the teardown functions of what was left. Not for what a
-            teardown function itself has left: that might never end.
-
-    """
-    stacks: tuple[tuple[LocalStack[Any], int], ...] = ((request_stack, requests), (app_stack, apps))
-    for stack, depth in stacks:
-        while len(_lane(stack)) > depth:
-            left: AppContext | RequestContext = _lane(stack)[-1]
-            errors.append(AssertionError(f"{left!r} was left on top of {context!r}"))
-            left.leave(exc, errors, teardown)
-
-
-def _call(function: Callable[..., object], errors: list[BaseException], *args: object) -> None:
-    try:
-        function(*args)
-    except BaseException as error:  # also GreenletExit and gevent.Timeout: the others must still run
-        errors.append(error)
-
-
-def _call_each(
-    functions: Sequence[Callable[[BaseException | None], object]],
-    exc: BaseException | None,
-    errors: list[BaseException],
-) -> None:
-    """Call every teardown function, the last registered first, even when some fail."""
-    for function in reversed(functions):
-        _call(function, errors, exc)
-
-
-def _report(errors: Iterable[BaseException], app: "App", *, escaping: bool) -> None:
-    """Raise one of ``errors`` and log the others; log all when another error is on its way.
-
-    One that is no Exception goes first: a killed greenlet must not carry on
-    because a teardown function failed as well.
-    """
-    ranked = sorted(errors, key=lambda error: isinstance(error, Exception))
-    for error in ranked if escaping else ranked[1:]:
-        app.logger.error("A context did not end cleanly", exc_info=error)
-    if ranked and not escaping:
-        raise ranked[0]

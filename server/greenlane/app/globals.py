@@ -49,7 +49,10 @@ class Globals:
     def __init__(self, app_name: str) -> None:
         self.__app_name = app_name
 
-    # Tells type checkers that any name may be set; only missing ones come here.
+    if TYPE_CHECKING:  # any name may be set
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"g has no attribute {name!r}", name=name, obj=self)
 
