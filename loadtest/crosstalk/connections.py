@@ -50,7 +50,7 @@ class SharedClientPool(HTTPClientPool):
         url = url if isinstance(url, URL) else URL(url)
         known = (url.host, url.port) in self.clients
         client = super().get_client(url)
-        if not known and not client.ssl:
+        if not known and not client.ssl and client.port is not None:
             client._connection_pool = PollingConnectionPool(  # noqa: SLF001 - it takes no pool class
                 client.host,
                 client.port,

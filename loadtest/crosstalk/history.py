@@ -23,6 +23,7 @@ class Probe:
     strategy: str
     user: int
     greenlet: int | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class History:
     def record(self, probe: Probe, reply: Reply) -> Judgement:
         """Judge the reply to ``probe``, count it, and return the judgement."""
         probe.greenlet = reply.greenlet
+        probe.ended = True
         judgement = judge(probe.nonce, reply)
         tally = self.tally(probe.strategy)
         tally.requests += 1
@@ -134,9 +136,16 @@ class History:
 
     def record_failure(self, probe: Probe, reason: str) -> None:
         """Count ``probe`` as failed: no complete, valid 200 reply."""
+        probe.ended = True
         tally = self.tally(probe.strategy)
         tally.failed += 1
         tally.failures[reason] += 1
+
+    def fail_unanswered(self, reason: str) -> None:
+        """Count every probe that was sent and has come to no end as failed."""
+        for probe in self._probes.values():
+            if not probe.ended:
+                self.record_failure(probe, reason)
 
     def writer(self, nonce: str) -> Probe | None:
         """Return the probe that ``nonce`` was issued to, if this run issued it."""
@@ -146,7 +155,8 @@ class History:
         """Return the most telling example of cross-talk under ``strategy``, if there is any.
 
         One whose writer is known, greenlet included, comes before one that is
-        not; then a foreign reading before a stale one before a torn one.
+        not; then another user's before the reader's own earlier one; then a foreign
+        reading before a stale one before a torn one.
         """
         order = ("foreign", "stale", "torn")
         witnesses = [
@@ -158,6 +168,7 @@ class History:
             witnesses,
             key=lambda each: (
                 each.writer is None or each.writer.greenlet is None,
+                each.writer is None or each.writer.user == each.anomaly.reader.user,
                 order.index(each.anomaly.kind),
             ),
             default=None,

@@ -90,10 +90,7 @@ def judge_strategy(tally: Tally, floor: int, leaks: Sequence[str] = ()) -> Findi
         return Finding(Verdict.INCONCLUSIVE, tuple(gaps))
     return Finding(
         Verdict.ISOLATED,
-        (
-            f"0 of {tally.requests:,} requests met data that was not their own: a rate of at most"
-            f" {upper_bound(tally.requests):.2g} at 95 % confidence",
-        ),
+        (f"0 of {tally.requests:,} requests met data that was not their own",),
     )
 
 
@@ -122,51 +119,53 @@ def _gaps(tally: Tally, floor: int) -> list[str]:
     return gaps
 
 
-def leaks(idle: Idle, locals_: Sequence[str] | None = None) -> list[str]:
-    """Return what was left at idle, one sentence each.
-
-    Args:
-        idle: what the server counted.
-        locals_: the Locals that a strategy keeps its data in; None for all, and
-            for the contexts too.
-
-    """
-    found = [
-        f"{count:,} entries left in {name!r} at idle"
-        for name, count in sorted(idle.entries.items())
-        if count and (locals_ is None or name in locals_)
+def entries_left(idle: Idle, locals_: Sequence[str]) -> list[str]:
+    """Return what was left at idle in the Locals ``locals_``, one sentence each."""
+    return [
+        f"{idle.entries[name]:,} entries left in {name!r} at idle"
+        for name in locals_
+        if idle.entries.get(name)
     ]
-    found += [
-        f"{count:+,} {kind} contexts left pushed at idle"
+
+
+def _contexts_left(idle: Idle) -> tuple[str, ...]:
+    return tuple(
+        f"{count:+,} {kind} contexts pushed and not popped at idle"
         for kind, count in sorted(idle.contexts.items())
         if count
-    ]
-    return found
+    )
 
 
-def judge_run(
-    subjects: Mapping[str, Finding], controls: Mapping[str, Finding], unknown_idle: str | None = None
-) -> Finding:
+def judge_run(subjects: Mapping[str, Finding], controls: Mapping[str, Finding], idle: Idle) -> Finding:
     """Return the verdict on the whole run: the first that applies.
 
     Args:
         subjects: the findings on the strategies that must hold.
         controls: the findings on the strategies that must be caught.
-        unknown_idle: why it is not known whether anything was left at idle, if so.
+        idle: what the server had left afterwards. Contexts belong to no one
+            strategy: any that is left makes the run a leak.
 
     """
     if not subjects:
         return Finding(Verdict.INCONCLUSIVE, ("there was no strategy to prove",))
-    for verdict in (Verdict.CROSS_TALK, Verdict.LEAK):
-        if reasons := _reasons(subjects, verdict):
-            return Finding(verdict, reasons)
+    if reasons := _reasons(subjects, Verdict.CROSS_TALK):
+        return Finding(Verdict.CROSS_TALK, reasons)
+    if reasons := _reasons(subjects, Verdict.LEAK) + _contexts_left(idle):
+        return Finding(Verdict.LEAK, reasons)
     uncaught = [name for name, finding in controls.items() if finding.verdict is not Verdict.CROSS_TALK]
-    if uncaught or not controls:
-        which = ", ".join(uncaught) or "there was none"
-        return Finding(Verdict.BLIND, (f"a known-broken control went uncaught: {which}",))
+    if not controls:
+        return Finding(Verdict.BLIND, ("there was no control to catch",))
+    if uncaught:
+        return Finding(
+            Verdict.BLIND,
+            tuple(
+                f"{name}, known to be broken, went uncaught: {'; '.join(controls[name].reasons)}"
+                for name in uncaught
+            ),
+        )
     reasons = _reasons(subjects, Verdict.INCONCLUSIVE)
-    if unknown_idle is not None:
-        reasons += (f"what is left at idle is not known: {unknown_idle}",)
+    if idle.unknown is not None:
+        reasons += (f"what is left at idle is not known: {idle.unknown}",)
     if reasons:
         return Finding(Verdict.INCONCLUSIVE, reasons)
     return Finding(Verdict.ISOLATED, _reasons(subjects, Verdict.ISOLATED))

@@ -1,0 +1,223 @@
+"""``crosstalk``: the command line of the proof."""
+
+import os
+import resource
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from crosstalk import options
+from crosstalk.history import Tally
+from crosstalk.proof import Part, Settings
+from crosstalk.prove import UnknownStrategy, run
+from crosstalk.report import show, write
+from crosstalk.site import CannotRun
+
+CANNOT_RUN = 14
+INTERRUPTED = 130
+TABLE_WIDTH = 120
+PLAIN_EVERY = 5.0
+"""Seconds between two lines of progress where no terminal can redraw one."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="greenlane", prog_name="crosstalk")
+def cli() -> None:
+    """Prove with Locust that a server's requests stay apart."""
+
+
+@cli.command()
+@click.option(
+    "--host",
+    metavar="URL",
+    help="Prove a running server, such as http://127.0.0.1:8000. "
+    "By default one is started on a free port and stopped again.",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(2),
+    default=options.USERS,
+    show_default=True,
+    help="Users at once on the strategies that must hold, each with one request in flight.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(1),
+    default=options.DURATION,
+    show_default=True,
+    metavar="SECONDS",
+    help="Load on the strategies that must hold; up to twice that until the floor is met.",
+)
+@click.option(
+    "--min-requests",
+    type=click.IntRange(1),
+    default=options.MIN_REQUESTS,
+    show_default=True,
+    help="The floor: complete requests for each strategy that must hold.",
+)
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    help="A strategy that must hold (may be repeated). By default those that the server names. "
+    "The controls always run too.",
+)
+@click.option(
+    "--hops",
+    type=click.IntRange(1, 64),
+    default=options.HOPS,
+    show_default=True,
+    help="Switches in each request, each followed by a checkpoint.",
+)
+@click.option(
+    "--pause",
+    type=click.IntRange(0, 1000),
+    default=options.PAUSE,
+    show_default=True,
+    metavar="MS",
+    help="How long each switch waits, in milliseconds.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Makes nonces and draws repeatable. By default a random one."
+)
+@click.option(
+    "--report",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write report.json and Locust's HTML reports into DIR.",
+)
+def prove(host: str | None, users: int, duration: float, min_requests: int, strategies: tuple[str, ...],
+          hops: int, pause: int, seed: int | None, folder: Path | None) -> None:  # fmt: skip
+    """Prove that requests stay apart, with known-broken strategies caught in the same run.
+
+    Every request carries a nonce of its own and must read it back at every
+    checkpoint. The controls are loaded first, then the strategies that must hold.
+
+    \b
+    Exit codes:
+      0    ISOLATED      overlap shown, floor met, none failed, nothing left, controls caught
+      10   CROSS-TALK    a request met data that was not its own
+      11   LEAK          entries or contexts were left at idle
+      12   BLIND         a control went uncaught: the run proves nothing
+      13   INCONCLUSIVE  no overlap, too few requests, or failed requests
+      14   the proof could not be run
+      2    wrong usage
+      130  interrupted
+    """  # noqa: D301 - click wants the backspace character itself
+    console, errors = Console(), Console(stderr=True)
+    _allow_many_descriptors()
+    if folder is not None:
+        _check_writable(folder)
+    settings = Settings(
+        host=host,
+        users=users,
+        duration=duration,
+        min_requests=min_requests,
+        strategies=tuple(dict.fromkeys(strategies)),
+        seed=secrets.randbits(32) if seed is None else seed,
+        hops=hops,
+        pause=pause,
+    )
+    try:
+        with _terminated_is_interrupted(), _Progress(errors) as progress:
+            proof = run(settings, progress)
+    except UnknownStrategy as error:
+        raise click.BadParameter(str(error), param_hint="--strategy") from None
+    except CannotRun as error:
+        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        errors.print("crosstalk: interrupted, no verdict", highlight=False)
+        sys.exit(INTERRUPTED)
+    if console.width < TABLE_WIDTH:
+        console = Console(width=TABLE_WIDTH)  # whole lines, which a file takes and a terminal wraps
+    show(proof, console)
+    if folder is not None:
+        try:
+            files = write(proof, folder)
+        except OSError as error:
+            errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
+            sys.exit(CANNOT_RUN)
+        console.print(f"report: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
+    assert proof.finding is not None  # noqa: S101 - run() judges
+    sys.exit(proof.finding.verdict.exit_code)
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out before minutes of load, not after, that there is no place for the report."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--report") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"cannot write into {folder}", param_hint="--report")
+
+
+def _allow_many_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: a connection is a descriptor."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does, so that the server is stopped too."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class _Progress:
+    """A bar where a terminal can redraw it, a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._last = 0.0
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, part: Part, share: float, tallies: Mapping[str, Tally]) -> None:
+        requests = sum(tally.requests for tally in tallies.values())
+        cross_talk = sum(tally.cross_talk for tally in tallies.values())
+        failed = sum(tally.failed for tally in tallies.values())
+        counts = f"{requests:,} requests, {cross_talk:,} with cross-talk, {failed:,} failed"
+        if not self._console.is_terminal:
+            if time.monotonic() - self._last >= PLAIN_EVERY:
+                self._last = time.monotonic()
+                self._console.print(f"{part.name}: {share:.0%}, {counts}", highlight=False)
+            return
+        if part.name not in self._tasks:
+            self._tasks[part.name] = self._bar.add_task(part.name, total=1.0, counts="")
+        self._bar.update(self._tasks[part.name], completed=share, counts=counts)

@@ -1,0 +1,31 @@
+"""The defaults of a run, shared by ``crosstalk prove`` and plain Locust.
+
+They are made for a machine with two cores: one for the server, one for Locust.
+"""
+
+USERS = 2_500
+"""Users at once, each with one request in flight: the server holds nearly all of them at a time."""
+
+DURATION = 60.0
+"""Seconds of load on the strategies that must hold, and as many again when the floor asks for it."""
+
+MIN_REQUESTS = 15_000
+"""The floor: complete requests for each strategy that must hold."""
+
+HOPS = 10
+"""Switches in each request, each followed by a checkpoint."""
+
+PAUSE = 300
+"""Milliseconds that a switch waits: long enough to keep thousands in flight, short enough for the floor."""
+
+CONTROL_USERS = 100
+"""Users at once on the controls, which fail with a handful."""
+
+CONTROL_PAUSE = 5
+"""Milliseconds that a switch waits in a control's request."""
+
+CONTROL_REQUESTS = 300
+"""Complete requests after which a strategy that nothing holds for has been seen enough."""
+
+CONTROL_DURATION = 15.0
+"""Seconds after which the controls' part ends in any case."""

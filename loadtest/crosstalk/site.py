@@ -1,0 +1,167 @@
+"""What the prover asks a server beside the probes: its strategies, and its counts.
+
+Plain HTTP by the standard library: few requests, none of them part of the load.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from crosstalk.verdict import Idle
+
+TIMEOUT = 10.0
+"""Seconds until a server that does not answer is taken for unreachable."""
+
+ROLES = ("control", "observed", "subject")
+
+
+class CannotRun(Exception):  # noqa: N818 - the words of the exit code's meaning
+    """The proof could not be run: no server, or none that has probes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A strategy as the server lists it.
+
+    Attributes:
+        name: what its probe's address ends with.
+        role: ``control``, ``observed`` or ``subject``.
+        summary: one sentence on why it holds or fails.
+        locals: the Locals whose entries hold its data, as named in the metrics.
+
+    """
+
+    name: str
+    role: str
+    summary: str
+    locals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The server's counts that a proof reads, from its ``/metrics``."""
+
+    in_flight: int
+    peak_in_flight: int
+    connections: int
+    requests: int
+    native_threads: int
+    idle: Idle
+
+
+class Site:
+    """A running server, by its base address.
+
+    Args:
+        base: for example ``http://127.0.0.1:8000``.
+
+    Raises:
+        CannotRun: ``base`` is no http or https address.
+
+    """
+
+    def __init__(self, base: str) -> None:
+        parts = urlsplit(base)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise CannotRun(f"{base!r} is not an address such as http://127.0.0.1:8000")
+        self.base = base.rstrip("/")
+
+    def strategies(self) -> dict[str, Strategy]:
+        """Return the strategies that the server lists, by name.
+
+        Raises:
+            CannotRun: it cannot be reached, or lists none.
+
+        """
+        try:
+            listed = json.loads(self._get("/probe/"))["strategies"]
+            return {
+                each["name"]: Strategy(
+                    each["name"], _role(each["role"]), each["summary"], tuple(each["locals"])
+                )
+                for each in listed
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise CannotRun(f"{self.base} lists no strategies under /probe/: {error}") from None
+
+    def counts(self) -> Counts:
+        """Return the server's counts.
+
+        Raises:
+            CannotRun: it cannot be reached or serves no metrics of this kind.
+
+        """
+        text = self._get("/metrics").decode()
+        samples = {
+            (sample.name, *sample.labels.values()): int(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        try:
+            return Counts(
+                in_flight=samples["greenlane_requests_in_flight",],
+                peak_in_flight=samples["greenlane_requests_in_flight_peak",],
+                connections=samples["greenlane_connections_accepted_total",],
+                requests=samples["greenlane_requests_total",],
+                native_threads=samples["greenlane_native_threads",],
+                idle=Idle(
+                    contexts={
+                        kind: samples["greenlane_contexts_pushed_total", kind]
+                        - samples["greenlane_contexts_popped_total", kind]
+                        for kind in ("request", "application")
+                    },
+                    entries={
+                        key[1]: value for key, value in samples.items() if key[0] == "greenlane_local_entries"
+                    },
+                ),
+            )
+        except KeyError as error:
+            raise CannotRun(f"{self.base}/metrics has no {error.args[0]}") from None
+
+    def at_idle(self, patience: float = 30.0) -> tuple[Idle, Counts | None]:
+        """Wait until nothing is in flight and return what is left then, and the last counts.
+
+        Entries may take a moment longer than requests: a closed connection's
+        greenlet ends in the server's own time. So this waits until nothing is
+        left, and only after ``patience`` seconds says what is.
+        """
+        deadline = time.monotonic() + patience
+        counts = None
+        while True:
+            try:
+                counts = self.counts()
+            except CannotRun as error:
+                return Idle({}, {}, str(error)), counts
+            idle = counts.idle
+            if not (counts.in_flight or any(idle.contexts.values()) or any(idle.entries.values())):
+                return idle, counts
+            if time.monotonic() > deadline:
+                if counts.in_flight:
+                    idle = Idle({}, {}, f"{counts.in_flight} requests are still in flight")
+                return idle, counts
+            time.sleep(0.1)
+
+    def _get(self, path: str) -> bytes:
+        try:
+            with urllib.request.urlopen(self.base + path, timeout=TIMEOUT) as reply:  # noqa: S310 - checked above
+                body: bytes = reply.read()
+                return body
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise CannotRun(f"{self.base}{path} answered {error.code} {error.reason}") from None
+        except (OSError, HTTPException) as error:
+            reason: Any = getattr(error, "reason", error)
+            raise CannotRun(f"no server answers at {self.base}: {reason}") from None
+
+
+def _role(value: object) -> str:
+    if value not in ROLES:
+        raise ValueError(f"{value!r} is no role")
+    return str(value)

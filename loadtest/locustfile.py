@@ -1,0 +1,20 @@
+"""What ``locust -f loadtest/locustfile.py`` loads: users that check every reply against its own nonce.
+
+By default they probe the strategies that must hold; ``--tags control`` probes the
+broken ones, ``--strategy NAME`` one in particular. Needs a running server::
+
+    make run
+    locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
+"""
+
+from crosstalk.plugin import install
+from crosstalk.users import ProbeUser
+
+
+class LaneUser(ProbeUser):
+    """A user whose every request has a nonce of its own."""
+
+    abstract = False
+
+
+install(LaneUser)
