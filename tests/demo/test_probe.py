@@ -119,11 +119,29 @@ def test_probes_in_step_read_the_last_writer(name: str) -> None:
     assert other["switches"] >= 3
 
 
+class Crossing(Meeting):
+    """Of two probes, the first to enter the gap is the last to leave it."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._other_leaves = Event()
+
+    def gap(self, pause: float) -> None:
+        first = self._arrived == 0
+        self.meet(pause)
+        if first:
+            assert self._other_leaves.wait(5)
+        else:
+            self._other_leaves.set()  # wakes the first only when this one switches next
+
+
 def test_a_write_can_be_torn() -> None:
     """A switch lies between the two writes: the object ends up with a field of each probe."""
-    for report in meet(make_strategies()["shared-object"], "a", "b"):
-        read = report["checkpoints"][0]["read"]
-        assert {read["first"], read["second"]} == {"a", "b"}
+    switcher, turns, strategy = Crossing(), Turns(), make_strategies()["shared-object"]
+    greenlets = [gevent.spawn(probe, strategy, nonce, switcher, turns) for nonce in "ab"]
+    gevent.joinall(greenlets, raise_error=True)
+    for greenlet in greenlets:
+        assert greenlet.get()["checkpoints"][0]["read"] == {"first": "b", "second": "a"}
 
 
 def test_a_probe_alone_counts_no_switch() -> None:
