@@ -129,8 +129,18 @@ class Connection:
     def _may_continue(self, exchange: Exchange, request: Request) -> bool:
         """Whether to look for another request, once the response is out and the rest of the body is gone."""
         whole = exchange.keep_open and request.body.discard(self._settings.max_discard)
-        self._may_have_unread = self.closing or request.body.unread != 0
-        return whole and (not self.closing or self._reader.buffered > 0)
+        if whole and (not self.closing or self._reader.buffered > 0):
+            return True
+        with suppress(OSError):
+            self._may_have_unread = self._client_is_ahead(request.body.unread)
+        return False
+
+    def _client_is_ahead(self, unread: int | None) -> bool:
+        """Whether bytes wait in the kernel, or soon will: the body's rest, or what a client pipelined."""
+        buffered = self._reader.buffered
+        if unread is None or unread > buffered:
+            return True
+        return buffered == 0 and self._reader.look()
 
     def _refuse(self, status: str, begun: float) -> bool:
         """Answer what is not a request, and close: nobody knows where the next one would begin."""

@@ -1,0 +1,265 @@
+"""Draining: which connections close at once, which requests are finished, and what is cut off."""
+
+import io
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+from gevent import Greenlet, GreenletExit
+from gevent.event import Event
+
+from greenlane.wsgi import WSGIServer
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from tests.wsgi.conftest import Client
+
+    Serve = Callable[..., WSGIServer]
+    Connect = Callable[[WSGIServer], Client]
+
+GET = "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+class App:
+    """Echoes the path and the body, and waits inside for `go` when the path is /wait."""
+
+    def __init__(self) -> None:
+        self.inside = Event()
+        self.go = Event()
+        self.calls = 0
+        self.killed = 0
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        self.calls += 1
+        body = environ["wsgi.input"].read()
+        if environ["PATH_INFO"] == "/wait":
+            self.inside.set()
+            try:
+                assert self.go.wait(10)
+            except GreenletExit:
+                self.killed += 1
+                raise
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode() + body]
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+def draining(server: WSGIServer, timeout: float = 10) -> "Greenlet[..., int]":
+    """Start to drain and wait until the listener is closed."""
+    greenlet = gevent.spawn(server.drain, timeout)
+    while not server.closed:
+        gevent.sleep(0)
+    return greenlet
+
+
+def test_idle_connections_close_at_once(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45."""
+    server = serve(app)
+    used, silent = connect(server), connect(server)
+    used.get()
+    begun = monotonic()
+    assert server.drain(timeout=10) == 0
+    assert monotonic() - begun < 1
+    assert used.ended()
+    assert silent.ended()
+    assert server.connections == 0
+
+
+def test_nobody_is_let_in_any_more(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45."""
+    server = serve(app)
+    server.drain()
+    with pytest.raises(ConnectionRefusedError):
+        connect(server)
+
+
+def test_a_request_in_its_application_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45."""
+    server = serve(app)
+    client = connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert app.inside.wait(5)
+    drained = draining(server)
+    assert (server.draining, server.busy) == (True, 1)
+    app.go.set()
+    reply = client.reply()
+    assert (reply.body, reply.headers["connection"]) == (b"/wait", "close")
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "body"),
+    [
+        ("G", GET[1:], b"/"),
+        ("GET / HTTP/1.1\r\nHost: te", "st\r\n\r\n", b"/"),
+        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nHe", "llo", b"/Hello"),
+        (
+            "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHe",
+            "llo\r\n0\r\n\r\n",
+            b"/Hello",
+        ),
+    ],
+    ids=["first byte", "half a head", "half a body", "half a chunk"],
+)
+def test_a_request_whose_first_byte_was_read_is_finished(
+    serve: "Serve", connect: "Connect", app: App, before: str, after: str, body: bytes
+) -> None:
+    """B45."""
+    server = serve(app)
+    client = connect(server)
+    client.get()
+    client.send(before)
+    while not server.busy:
+        gevent.sleep(0)
+    drained = draining(server)
+    reply = client.send(after).reply()
+    assert (reply.status, reply.body, reply.headers["connection"]) == (200, body, "close")
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_body_that_waits_to_be_asked_for_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45: `100 Continue` is sent, and the response after it."""
+    server = serve(app)
+    client = connect(server)
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert client.reply(head_only=True).status == 100
+    drained = draining(server)
+    assert client.send("Hello").reply().body == b"/Hello"
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_request_that_just_arrived_is_served(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45: it is in the kernel, nobody has read it, and its connection counts as idle."""
+    server = serve(app)
+    client = connect(server)
+    client.get()
+    client.send(GET)  # sent at once: the server's greenlet has not run since
+    assert server.busy == 0
+    drained = gevent.spawn(server.drain, 10)
+    assert client.reply().headers["connection"] == "close"
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_connection_that_waits_to_be_accepted_is_served(
+    serve: "Serve", connect: "Connect", app: App
+) -> None:
+    """B45."""
+    server = serve(app)
+    connect(server).get()
+    server.stop_accepting()
+    client, silent = connect(server).send(GET), connect(server)
+    drained = gevent.spawn(server.drain, 10)
+    assert client.reply().headers["connection"] == "close"
+    assert silent.ended()
+    assert drained.get(timeout=5) == 0
+    assert server.connections_accepted == 3
+
+
+def test_pipelined_requests_that_were_read_are_all_finished(
+    serve: "Serve", connect: "Connect", app: App
+) -> None:
+    """B45: the first byte of the second and third came in with the first request."""
+    server = serve(app)
+    client = connect(server)
+    client.send("".join(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n" for path in ("/wait", "/2", "/3")))
+    assert app.inside.wait(5)
+    drained = draining(server)
+    app.go.set()
+    replies = [client.reply() for _ in range(3)]
+    assert [reply.body for reply in replies] == [b"/wait", b"/2", b"/3"]
+    assert ["connection" in reply.headers for reply in replies] == [False, False, True]
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_request_behind_an_unread_body_is_finished(serve: "Serve", connect: "Connect") -> None:
+    """B45: what is left of a body in the buffer is not taken for a request, nor hides one."""
+    inside, go = Event(), Event()
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        inside.set()
+        assert go.wait(5)
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    server = serve(app)
+    client, alone = connect(server), connect(server)
+    post = "POST /1 HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nHello"
+    client.send(post + "GET /2 HTTP/1.1\r\nHost: test\r\n\r\n")
+    alone.send(post)
+    while server.busy < 2:
+        gevent.sleep(0)
+    assert inside.wait(5)
+    drained = draining(server)
+    go.set()
+    assert [client.reply().body for _ in range(2)] == [b"/1", b"/2"]
+    assert alone.reply().headers["connection"] == "close"
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_client_that_never_stops_sending_does_not_hold_the_drain(
+    serve: "Serve", connect: "Connect", app: App
+) -> None:
+    """B45: only what was read is owed a reply, and the last reply says so."""
+    server = serve(app)
+    client = connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert app.inside.wait(5)
+    client.send(GET * 10)  # stays in the kernel
+    drained = draining(server)
+    app.go.set()
+    reply = client.reply()
+    assert (reply.body, reply.headers["connection"]) == (b"/wait", "close")
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+    assert app.calls == 1
+
+
+def test_what_has_not_finished_in_time_is_cut_off_and_counted(
+    serve: "Serve", connect: "Connect", app: App, errors: io.StringIO
+) -> None:
+    """B45."""
+    server = serve(app)
+    clients = [connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n") for _ in range(3)]
+    while server.busy < 3:
+        gevent.sleep(0)
+    assert app.inside.wait(5)
+    assert server.drain(timeout=0.05) == 3
+    assert app.killed == 3
+    assert all(client.ended() for client in clients)
+    assert server.connections == 0
+    assert errors.getvalue() == ""
+
+
+def test_stop_waits_for_a_drain_under_way(serve: "Serve", connect: "Connect", app: App) -> None:
+    """`serve_forever` stops the server when its listener closes: that must not cut the drain short."""
+    server = serve(app)
+    forever = gevent.spawn(server.serve_forever, stop_timeout=0)
+    client = connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert app.inside.wait(5)
+    drained = draining(server)
+    gevent.sleep(0.01)
+    assert not forever.dead
+    app.go.set()
+    assert client.reply().body == b"/wait"
+    assert drained.get(timeout=5) == 0
+    forever.get(timeout=5)
+
+
+def test_a_full_server_lets_others_wait(serve: "Serve", connect: "Connect", app: App) -> None:
+    server = serve(app, max_connections=1)
+    first, second = connect(server), connect(server)
+    first.get()
+    second.send(GET)
+    first.get()
+    assert (server.connections, server.connections_accepted) == (1, 1)
+    first.close()
+    assert second.reply().body == b"/"
+    assert server.connections_accepted == 2
