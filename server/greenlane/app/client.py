@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import werkzeug.test
 from werkzeug.test import TestResponse
@@ -36,10 +37,13 @@ class EnvironBuilder(werkzeug.test.EnvironBuilder):
     def __init__(
         self, app: "App", path: str = "/", base_url: str | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        if base_url is None and "://" not in path.partition("?")[0]:
+        if base_url is None:
             config = app.config
-            host = config["SERVER_NAME"] or "localhost"
-            base_url = f"{config['PREFERRED_URL_SCHEME']}://{host}/{config['APPLICATION_ROOT'].lstrip('/')}"
+            scheme, host = config["PREFERRED_URL_SCHEME"], config["SERVER_NAME"] or "localhost"
+            if path.startswith(("http://", "https://")):
+                scheme, host, *rest = urlsplit(path)
+                path = urlunsplit(("", "", *rest))
+            base_url = f"{scheme}://{host}/{config['APPLICATION_ROOT'].lstrip('/')}"
         super().__init__(path, base_url, *args, **kwargs)
 
 

@@ -1,17 +1,23 @@
-"""Request and Response: Werkzeug's, with what routing adds and JSON of ours.
+"""Request and Response: Werkzeug's, with what routing adds and bad input kept a client's error.
 
 They know nothing of contexts or of the App: a request is complete by itself.
 """
 
+import io
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Rule
+from werkzeug.utils import cached_property
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from greenlane.app import jsoncodec
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class Request(WerkzeugRequest):
@@ -36,6 +42,70 @@ class Request(WerkzeugRequest):
     def endpoint(self) -> str | None:
         """The name of the endpoint that matched; None when nothing did."""
         return None if self.url_rule is None else self.url_rule.endpoint
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """The query, taken apart.
+
+        Raises:
+            BadRequest: it is not UTF-8. Werkzeug raises UnicodeDecodeError, which
+                would be a server error.
+
+        """
+        try:
+            return super().args
+        except UnicodeDecodeError:
+            raise BadRequest("The query string is not UTF-8.") from None
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body.
+
+        Raises:
+            RequestEntityTooLarge: it is longer than ``max_content_length``; at once
+                when the client announced its length, else when reading gets there.
+
+        """
+        announced = super().stream
+        limit = self.max_content_length
+        if limit is None or "wsgi.input_terminated" not in self.environ:
+            return announced
+        # Werkzeug cuts such a body off at the limit, and read() takes the part for the whole.
+        return cast(IO[bytes], LimitedBody(self.environ["wsgi.input"], limit))
+
+
+class LimitedBody(io.RawIOBase):
+    """A body whose end only the server knows, with a limit to how long it may get.
+
+    Args:
+        stream: the body, which ends by itself (``wsgi.input_terminated``).
+        limit: the most bytes it may have.
+
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read into ``buffer`` and return how many bytes were read; 0 at the end.
+
+        Raises:
+            RequestEntityTooLarge: there is a byte more than allowed.
+
+        """
+        view = memoryview(buffer).cast("B")
+        # One more than allowed: without it, a body of exactly the limit looks like a longer one.
+        data = self._stream.read(min(len(view), self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise RequestEntityTooLarge
+        view[: len(data)] = data
+        return len(data)
 
 
 class Response(WerkzeugResponse):
