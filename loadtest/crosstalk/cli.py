@@ -24,7 +24,6 @@ from crosstalk.site import CannotRun
 
 CANNOT_RUN = 14
 INTERRUPTED = 130
-TABLE_WIDTH = 120
 PLAIN_EVERY = 5.0
 """Seconds between two lines of progress where no terminal can redraw one."""
 
@@ -140,8 +139,6 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
     except KeyboardInterrupt:
         errors.print("crosstalk: interrupted, no verdict", highlight=False)
         sys.exit(INTERRUPTED)
-    if console.width < TABLE_WIDTH:
-        console = Console(width=TABLE_WIDTH)  # whole lines, which a file takes and a terminal wraps
     show(proof, console)
     if folder is not None:
         try:

@@ -27,8 +27,6 @@ class UnknownStrategy(ValueError):  # noqa: N818 - names what is wrong
     """A strategy was asked for that the server does not list."""
 
 
-logging.getLogger("locust.runners").setLevel(logging.ERROR)
-
 Progress = Callable[[Part, float, Mapping[str, Tally]], None]
 """Is told, a few times a second: the part, how far it is (0 to 1), and the tallies."""
 
@@ -41,6 +39,9 @@ def run(settings: Settings, progress: Progress) -> Proof:
         UnknownStrategy: ``settings.strategies`` names one that the server lacks.
 
     """
+    # Locust warns of spawn rates over 100 a second for the sake of response times,
+    # which are not what is measured here.
+    logging.getLogger("locust.runners").setLevel(logging.ERROR)
     with ExitStack() as stack:
         host = settings.host or stack.enter_context(running_server(2 * settings.users + 100))
         site = Site(host)
@@ -107,8 +108,7 @@ def _run_part(
     history = gevent.spawn(stats_history, runner)
     started = time.monotonic()
     try:
-        # Four seconds to full strength. Locust warns of rates over 100 a second, for the
-        # sake of response times, which are not what is measured here.
+        # Four seconds to full strength.
         runner.start(part.users, spawn_rate=max(part.users / 4, 10))
         _wait(proof, part, duration, floor, started, progress)
         runner.stop()  # lets each user finish its request, up to the stop timeout

@@ -38,7 +38,12 @@ _COUNTS = (
 
 def show(proof: Proof, console: Console) -> None:
     """Print the table, the bounds, a worked example for each caught strategy, and the verdict."""
-    console.print(_table(proof))
+    table = _table(proof)
+    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(width=1000)).maximum
+    )
+    console.print(table)
     for part in proof.parts:
         console.print(_connections(part), highlight=False)
     for name in proof.strategies:

@@ -69,13 +69,13 @@ def upper_bound(requests: int) -> float:
     return min(1.0, 3 / requests) if requests else 1.0
 
 
-def judge_strategy(tally: Tally, floor: int, leaks: Sequence[str] = ()) -> Finding:
+def judge_strategy(tally: Tally, floor: int, left: Sequence[str] = ()) -> Finding:
     """Return the verdict on one strategy by itself.
 
     Args:
         tally: what its requests came to.
         floor: the least number of requests that may be called enough.
-        leaks: what was left at idle, one sentence each.
+        left: what was left at idle, one sentence each.
 
     """
     if tally.cross_talk:
@@ -83,8 +83,8 @@ def judge_strategy(tally: Tally, floor: int, leaks: Sequence[str] = ()) -> Findi
             Verdict.CROSS_TALK,
             (f"{tally.cross_talk:,} of {tally.requests:,} requests met data that was not their own",),
         )
-    if leaks:
-        return Finding(Verdict.LEAK, tuple(leaks))
+    if left:
+        return Finding(Verdict.LEAK, tuple(left))
     gaps = _gaps(tally, floor)
     if gaps:
         return Finding(Verdict.INCONCLUSIVE, tuple(gaps))

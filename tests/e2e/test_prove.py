@@ -1,0 +1,231 @@
+"""The proof, end to end: real servers, real Locust, real sockets, real exit codes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+LOCUSTFILE = HERE.parents[1] / "loadtest" / "locustfile.py"
+SHORT = ("--users", "60", "--duration", "2", "--min-requests", "150", "--hops", "4", "--pause", "20")
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start ``greenlane run`` with the arguments, on a free port, and return its address."""
+    servers: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> str:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "greenlane", "run", "--port", "0", "--no-access-log", *arguments],
+            cwd=HERE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        servers.append(server)
+        assert server.stdout is not None
+        match = re.search(r"http://\S+", server.stdout.readline())
+        assert match, "the server did not say where it serves"
+        return match.group()
+
+    yield start
+    for server in servers:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def prove(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "crosstalk", "prove", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def verdict(done: "subprocess.CompletedProcess[str]") -> str:
+    match = re.search(r"^verdict: (\S+)$", done.stdout, re.MULTILINE)
+    assert match, done.stdout + done.stderr
+    return match.group(1)
+
+
+def test_the_demonstration_is_isolated_and_every_control_is_caught(tmp_path: Path) -> None:
+    """B55: thousands of checks on one native thread: the controls fail, Local and context hold."""
+    done = prove(*SHORT, "--seed", "7", "--report", str(tmp_path))
+    assert (done.returncode, verdict(done)) == (0, "ISOLATED"), done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["seed"] == 7
+    strategies = {each["name"]: each for each in report["strategies"]}
+    for name, each in strategies.items():
+        assert each["failed"] == 0, name
+        assert each["native_threads"] == 1, name
+        assert each["peak_in_flight"] > 10, name
+        if each["role"] == "control":
+            assert each["verdict"] == "CROSS-TALK", name
+            assert each["witness"]["writer"], name
+    for name in ("local", "context"):
+        each = strategies[name]
+        assert each["requests"] >= 150
+        assert each["checks"] == {"own": 4 * each["requests"], "foreign": 0, "torn": 0, "missing": 0}
+        assert each["stale"] == 0
+        assert each["overlapped"] > each["requests"] / 2
+    # A thread-local of the one native thread is wrong nearly always.
+    native = strategies["native-thread-local"]
+    assert native["requests_with_cross_talk"] > 0.9 * native["requests"]
+    # What nothing releases is found by the next request of a kept-alive connection.
+    assert strategies["local-unreleased"]["stale"] > 0
+    assert all(part["connections"] < part["requests"] / 2 for part in report["parts"])
+    assert (tmp_path / "locust-subjects.html").stat().st_size > 10_000
+    assert not any(report["idle"]["entries"].values())
+
+
+def test_a_broken_strategy_as_subject_is_cross_talk_with_a_witness() -> None:
+    done = prove(*SHORT, "--strategy", "shared-object")
+    assert (done.returncode, verdict(done)) == (10, "CROSS-TALK")
+    assert re.search(
+        r"shared-object: (foreign|stale|torn)\n  read by     user \d+ on greenlet 0x", done.stdout
+    )
+    assert re.search(r"written by  user \d+ on greenlet 0x", done.stdout)
+
+
+def test_a_server_that_serves_one_request_at_a_time_is_not_isolated(serve: Serve) -> None:
+    """Nothing overlaps, so nothing is shown, whatever the replies say."""
+    done = prove(
+        *SHORT, "--users", "5", "--pause", "0", "--min-requests", "20", "--host", serve("broken_apps:serial")
+    )
+    assert verdict(done) in ("INCONCLUSIVE", "BLIND"), done.stdout
+    assert done.returncode in (12, 13)
+    assert "no overlap" in done.stdout
+
+
+def test_a_plain_object_in_the_place_of_local_is_cross_talk(serve: Serve) -> None:
+    done = prove(*SHORT, "--host", serve("broken_apps:plain_object"))
+    assert (done.returncode, verdict(done)) == (10, "CROSS-TALK")
+    assert "local: foreign" in done.stdout or "local: torn" in done.stdout or "local: stale" in done.stdout
+
+
+def test_a_server_that_serves_errors_is_inconclusive(serve: Serve) -> None:
+    done = prove(*SHORT, "--host", serve("broken_apps:errors"))
+    assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
+    assert "status 503: busy" in done.stdout
+
+
+def test_too_few_requests_are_inconclusive(serve: Serve) -> None:
+    done = prove(*SHORT, "--min-requests", "100000", "--host", serve())
+    assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
+    assert "fewer than the floor of 100,000" in done.stdout
+
+
+def test_no_server_cannot_run() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        done = prove("--host", f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert done.returncode == 14
+    assert done.stderr.startswith("crosstalk: no server answers at http://127.0.0.1:")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_without_probes_cannot_run(serve: Serve) -> None:
+    done = prove("--host", serve("wsgiref.simple_server:demo_app"))
+    assert done.returncode == 14
+    assert "lists no strategies under /probe/" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--strategy", "nothing"], "no strategy nothing: the server has"),
+        (["--users", "1"], "--users"),
+        (["--hops", "65"], "--hops"),
+        (["--pause", "x"], "--pause"),
+        (["--report", "/dev/null/x"], "--report"),
+        (["extra"], "extra"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what(arguments: list[str], says: str) -> None:
+    done = prove(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_run_and_its_server(number: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "crosstalk", "prove", "--users", "20", "--duration", "600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert running.stderr is not None
+    assert running.stderr.readline().startswith("controls: ")  # its server is up, the load has begun
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    servers = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+    running.send_signal(number)
+    _out, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted, no verdict" in errors
+    assert "Traceback" not in errors
+    assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+
+
+def locust(host: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--host", host),
+            *(
+                "-u",
+                "20",
+                "-r",
+                "20",
+                "-t",
+                "3s",
+                "--stop-timeout",
+                "10",
+                "--hops",
+                "3",
+                "--pause",
+                "5",
+                *arguments,
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_plain_locust_loads_the_subjects(serve: Serve) -> None:
+    done = locust(serve())
+    assert done.returncode == 0, done.stderr
+    assert "/probe/local" in done.stderr
+    assert "/probe/context" in done.stderr
+    assert "shared-object" not in done.stderr
+
+
+def test_plain_locust_shows_cross_talk_as_failures_of_their_own(serve: Serve) -> None:
+    done = locust(serve(), "--tags", "control")
+    assert done.returncode == 10, done.stderr
+    assert re.search(r"cross-talk under shared-object: .*u\d+-\d+-[0-9a-f]{16}", done.stderr)
+    assert "/probe/local" not in done.stderr
+
+
+def test_plain_locust_without_a_server_says_so(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        done = locust(f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert done.returncode == 14
+    assert "no server answers" in done.stderr
