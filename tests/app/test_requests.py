@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -158,6 +158,7 @@ def test_form_without_its_boundary(reading: App) -> None:
 latin = st.binary(max_size=40).map(lambda raw: raw.decode("latin-1"))
 
 
+@settings(deadline=None)
 @given(
     path=latin,
     query=latin,

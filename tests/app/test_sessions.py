@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
@@ -48,6 +48,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text() | tags, values) | st.dictionaries(tags, values, max_size=1))
 def test_values_survive_the_round_trip(content: dict[str, Any]) -> None:
     """B42: tuples, bytes, datetimes, UUIDs, odd keys and look-alike tags come back as they went."""
@@ -209,6 +210,7 @@ def test_a_cookie_that_was_changed_gives_an_empty_session(app: App) -> None:
         assert session_of(app, signed[:place] + other + signed[place + 1 :]) == {}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_a_garbage_cookie_gives_an_empty_session(garbage: bytes) -> None:
     """B42: whatever the client sends as a cookie, it is an empty session and no error."""

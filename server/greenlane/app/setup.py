@@ -157,8 +157,7 @@ class Setup:
         """Register the decorated view for ``rule``; options as for :meth:`add_url_rule`."""
 
         def decorator(view_func: V) -> V:
-            endpoint = options.pop("endpoint", None)
-            self.add_url_rule(rule, endpoint, view_func, **options)
+            self.add_url_rule(rule, view_func=view_func, **options)
             return view_func
 
         return decorator
