@@ -8,6 +8,7 @@ Imported by `greenlane.__main__` only, after monkey-patching.
 import errno
 import importlib
 import ipaddress
+import os
 import resource
 import sys
 import traceback
@@ -240,6 +241,8 @@ def _say_ready(server: WSGIServer, host: str, target: str | None) -> None:
     click.echo(f"Greenlane serves {target or 'the demonstration'} on {url}")
     if target is None:
         click.echo(_NEXT_STEPS.format(url=url))
+        if "SECRET_KEY" not in os.environ:
+            click.echo("SECRET_KEY is not set: a random one signs the sessions, and ends with this process.")
     sys.stdout.flush()
 
 

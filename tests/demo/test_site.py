@@ -449,6 +449,7 @@ def test_without_a_secret_key_it_says_that_it_made_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("SECRET_KEY", raising=False)
+    caplog.set_level("INFO")
     create_demo()
     assert "SECRET_KEY" in caplog.text
 

@@ -61,7 +61,7 @@ def create_demo(*, secret_key: str | None = None) -> Ops:
 
 
 def _random_key(app: App) -> str:
-    app.logger.warning("SECRET_KEY is not set: made a random one, so sessions end with this process")
+    app.logger.info("SECRET_KEY is not set: made a random one, so sessions end with this process")
     return secrets.token_hex(32)
 
 

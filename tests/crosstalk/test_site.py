@@ -1,0 +1,113 @@
+"""What the prover reads from a server beside the replies."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from crosstalk.site import CannotRun, Site
+
+METRICS = """\
+greenlane_requests_total 12.0
+greenlane_requests_in_flight {in_flight}
+greenlane_requests_in_flight_peak 7.0
+greenlane_connections_accepted_total 4.0
+greenlane_native_threads 1.0
+greenlane_contexts_pushed_total{{kind="request"}} 9.0
+greenlane_contexts_popped_total{{kind="request"}} 8.0
+greenlane_contexts_pushed_total{{kind="application"}} 9.0
+greenlane_contexts_popped_total{{kind="application"}} 9.0
+greenlane_local_entries{{local="local"}} 2.0
+"""
+STRATEGY = {"name": "local", "role": "subject", "summary": "Each its own.", "locals": ["local"]}
+
+Pages = dict[str, tuple[int, str]]
+MakeSite = Callable[[Pages], Site]
+
+
+@pytest.fixture
+def make_site() -> Iterator[MakeSite]:
+    """Serve fixed pages from a thread, as a server of another make would."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def make(pages: Pages) -> Site:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, text = pages.get(self.path, (404, ""))
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return Site(f"http://127.0.0.1:{server.server_port}/")
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_strategies_are_learned_from_the_server(make_site: MakeSite) -> None:
+    site = make_site({"/probe/": (200, json.dumps({"strategies": [STRATEGY]}))})
+    (strategy,) = site.strategies().values()
+    assert (strategy.name, strategy.role, strategy.locals) == ("local", "subject", ("local",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not JSON",
+        "[]",
+        "{}",
+        '{"strategies": [{}]}',
+        json.dumps({"strategies": [STRATEGY | {"role": "hero"}]}),
+    ],
+)
+def test_a_listing_of_another_shape_cannot_be_run(make_site: MakeSite, text: str) -> None:
+    with pytest.raises(CannotRun, match="lists no strategies"):
+        make_site({"/probe/": (200, text)}).strategies()
+
+
+def test_the_counts_are_read_from_the_metrics(make_site: MakeSite) -> None:
+    counts = make_site({"/metrics": (200, METRICS.format(in_flight=3))}).counts()
+    assert (counts.requests, counts.in_flight, counts.peak_in_flight, counts.connections) == (12, 3, 7, 4)
+    assert counts.native_threads == 1
+    assert counts.idle.contexts == {"request": 1, "application": 0}
+    assert counts.idle.entries == {"local": 2}
+
+
+@pytest.mark.parametrize("pages", [{}, {"/metrics": (200, "up 1\n")}, {"/metrics": (503, "")}])
+def test_a_server_without_such_metrics_cannot_be_run(make_site: MakeSite, pages: Pages) -> None:
+    with pytest.raises(CannotRun, match="/metrics"):
+        make_site(pages).counts()
+
+
+def test_what_is_left_after_waiting_is_told(make_site: MakeSite) -> None:
+    site = make_site({"/metrics": (200, METRICS.format(in_flight=0))})
+    idle, counts = site.at_idle(patience=0)
+    assert (idle.contexts["request"], idle.entries["local"], idle.unknown) == (1, 2, None)
+    assert counts is not None
+
+
+def test_requests_still_in_flight_make_it_unknown(make_site: MakeSite) -> None:
+    idle, _counts = make_site({"/metrics": (200, METRICS.format(in_flight=3))}).at_idle(patience=0)
+    assert idle.unknown == "3 requests are still in flight"
+
+
+def test_a_server_that_is_gone_makes_it_unknown(make_site: MakeSite) -> None:
+    idle, counts = make_site({}).at_idle(patience=0)
+    assert idle.unknown is not None
+    assert counts is None
+
+
+@pytest.mark.parametrize("base", ["", "localhost:8000", "ftp://127.0.0.1", "http://"])
+def test_what_is_no_address_is_refused(base: str) -> None:
+    with pytest.raises(CannotRun, match="is not an address"):
+        Site(base)
