@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 from greenlane.context.local import Local
 from greenlane.context.proxy import LocalProxy
-from greenlane.context.storage import IdentFunc
+from greenlane.context.storage import IdentFunc, current_ident
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class LocalStack(Generic[T]):
 
     def push(self, obj: T) -> list[T]:
         """Put ``obj`` on top of the current ident's stack and return that stack."""
-        stack: list[T] | None = getattr(self._local, "stack", None)
+        stack = self._own()
         if stack is None:
             self._local.stack = stack = []
         stack.append(obj)
@@ -61,7 +61,7 @@ class LocalStack(Generic[T]):
         Popping the last item releases the ident, so that an idle program has an
         empty ``__storage__``.
         """
-        stack: list[T] | None = getattr(self._local, "stack", None)
+        stack = self._own()
         if stack is None:
             return None
         if len(stack) <= 1:
@@ -72,11 +72,18 @@ class LocalStack(Generic[T]):
     @property
     def top(self) -> T | None:
         """The item on top of the current ident's stack; None when there is none."""
-        try:
-            top: T = self._local.stack[-1]
-        except (AttributeError, IndexError):
-            return None
-        return top
+        stack = self._own()
+        return stack[-1] if stack else None
+
+    def _own(self) -> list[T] | None:
+        """Return the current ident's stack, if it has one.
+
+        Asked of the storage and not as ``self._local.stack``: most lanes are empty
+        most of the time, and an AttributeError for each look costs more than the look.
+        """
+        local = self._local
+        values = local.__storage__.find(current_ident(local.__ident_func__))
+        return None if values is None else values.get("stack")
 
     @property
     def __storage__(self) -> Any:
