@@ -2,7 +2,7 @@
 
 Runs 100,000 greenlets one after another, each of which sets a value that refers
 back to its greenlet and releases nothing, then prints how many entries are left
-and how much the process grew: for Greenlane's Local, for a dict keyed by the
+and how large the process is, and does so again: for Greenlane's Local, for a dict keyed by the
 greenlet (nothing leaks across, everything stays), and for a dict keyed by
 ``id(greenlet)`` (which inherits). Then the cost of a look-up, as a ratio to
 ``threading.local`` measured in the same run.
@@ -17,6 +17,7 @@ from typing import Any
 
 import greenlet
 import psutil
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,7 @@ from greenlane.context import Local, LocalStack
 GREENLETS = 100_000
 LOOKUPS = 1_000_000
 ROUNDS = 5
+MEMORY_ROUNDS = 4
 
 
 def resident() -> float:
@@ -71,8 +73,8 @@ class OwnLocal:
         return inherited
 
 
-def survivors(make: Callable[[], OwnLocal | GreenletKeyed]) -> tuple[int, int, float]:
-    """Return how many greenlets inherited, how many entries are left, and the growth in MiB."""
+def survivors(make: Callable[[], OwnLocal | GreenletKeyed]) -> list[tuple[int, int, float]]:
+    """Return after each round: greenlets that inherited, entries left, resident MiB."""
     storage = make()
     inherited = 0
 
@@ -80,17 +82,13 @@ def survivors(make: Callable[[], OwnLocal | GreenletKeyed]) -> tuple[int, int, f
         nonlocal inherited
         inherited += storage.set({"greenlet": greenlet.getcurrent()})
 
-    def run() -> None:
-        for number in range(GREENLETS):
+    rounds = []
+    for _ in range(MEMORY_ROUNDS):
+        for _ in range(GREENLETS):
             greenlet.greenlet(lane).switch()
-            if number % 10_000 == 0:
-                gc.collect()  # every value is a cycle; else the last full collection decides the figure
-        gc.collect()
-
-    run()  # first, so that allocators are at their working size
-    inherited, before = 0, resident()
-    run()
-    return inherited, len(storage.__storage__), resident() - before
+        gc.collect()  # every value is a cycle
+        rounds.append((inherited, len(storage.__storage__), resident()))
+    return rounds
 
 
 def best(statement: Callable[[], object]) -> float:
@@ -102,24 +100,30 @@ def main() -> None:
     """Print both tables."""
     console = Console()
     table = Table(
-        title=f"{GREENLETS:,} greenlets, one after another, none released (after as many to warm up)"
+        title=f"Rounds of {GREENLETS:,} greenlets, one after another, none released", box=box.SIMPLE
     )
-    for column in ("storage", "inherited a dead one's value", "entries left", "resident memory, MiB"):
+    for column in (
+        "storage",
+        "inherited a dead one's value",
+        "entries left",
+        "resident MiB after each round",
+    ):
         table.add_column(column, justify="left" if column == "storage" else "right")
     for name, make in (
         ("Local", OwnLocal),
-        ("dict keyed by the greenlet", GreenletKeyed),
-        ("dict keyed by id(greenlet)", AddressKeyed),
+        ("dict by greenlet", GreenletKeyed),
+        ("dict by id(greenlet)", AddressKeyed),
     ):
-        inherited, left, grown = survivors(make)
-        table.add_row(name, f"{inherited:,}", f"{left:,}", f"{grown:+.1f}")
+        rounds = survivors(make)
+        inherited, left, _ = rounds[-1]
+        table.add_row(name, f"{inherited:,}", f"{left:,}", " ".join(f"{memory:.0f}" for *_, memory in rounds))
     console.print(table)
 
     native, local, stack = threading.local(), Local(), LocalStack[str]()
     native.x = local.x = "value"
     stack.push("value")
     proxy = stack()
-    table = Table(title="One look-up, the best of five rounds of a million")
+    table = Table(title="One look-up, the best of five rounds of a million", box=box.SIMPLE)
     for column in ("look-up", "ns", "x threading.local"):
         table.add_column(column, justify="left" if column == "look-up" else "right")
     base = best(lambda: native.x)
