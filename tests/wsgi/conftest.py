@@ -51,11 +51,8 @@ class Client:
         return Reply(status, headers, b"" if head_only else self._body(status, headers))
 
     def ended(self) -> bool:
-        """Wait for more; whether the server closed without sending any."""
-        try:
-            return self._stream.read(1) == b""
-        except ConnectionResetError:
-            return True
+        """Wait for more; whether the server closed without sending any. A reset raises: it may lose a reply."""
+        return self._stream.read(1) == b""
 
     def rest(self) -> bytes:
         return self._stream.read()

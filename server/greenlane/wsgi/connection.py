@@ -75,8 +75,8 @@ class Connection:
         arrived, so that as little as possible is lost.
         """
         self.closing = True
-        if not self.busy:
-            get_hub().cancel_wait(self._arrival, _StopWaitingError())
+        # Without effect on a busy one: it waits for other things.
+        get_hub().cancel_wait(self._arrival, _StopWaitingError())
 
     def _await_request(self) -> bool:
         """Wait for a request's first byte; whether there is one."""
