@@ -32,13 +32,12 @@ _SPARE_DESCRIPTORS = 128
 
 _NEXT_STEPS = """\
 
-  {url}/             what this is, and the strategies
-  curl '{url}/probe/local?nonce=a&hops=3'
-  curl '{url}/probe/'    the strategies, in JSON
-  curl '{url}/metrics'
-  make loadtest      prove the isolation under load (in another terminal)
-
-Ctrl-C finishes the requests that have begun, and stops."""
+  the page         {url}/
+  one request      curl '{url}/probe/local?nonce=a&hops=3'
+  the strategies   curl {url}/probe/
+  the figures      curl {url}/metrics
+  the proof        make loadtest, in another terminal
+  the end          Ctrl-C: finishes the requests that have begun, and stops"""
 
 
 class _Refusal(click.ClickException):
@@ -150,7 +149,8 @@ def run(
         on_ready=lambda: _say_ready(server, host, target),
         on_drain=lambda: _say_draining(server),
     )
-    click.echo("greenlane: stopped" + (", and cut off what had not finished" if code else ""), err=True)
+    with suppress(OSError):
+        click.echo("greenlane: stopped" + (", and cut off what had not finished" if code else ""), err=True)
     sys.exit(code)
 
 
@@ -247,8 +247,9 @@ def _say_ready(server: WSGIServer, host: str, target: str | None) -> None:
 
 
 def _say_draining(server: WSGIServer) -> None:
-    click.echo(
-        f"greenlane: stopping: {server.busy} requests to finish, within {server.settings.drain_timeout:g} s "
-        "(once more: at once)",
-        err=True,
-    )
+    with suppress(OSError):  # nobody reads stderr any more: no reason to lose a request
+        click.echo(
+            f"greenlane: stopping: {server.busy} requests to finish, "
+            f"within {server.settings.drain_timeout:g} s (once more: at once)",
+            err=True,
+        )

@@ -262,6 +262,19 @@ def test_an_error_before_the_first_byte_is_a_500_that_tells_nothing(
     assert "token" not in errors.getvalue()
 
 
+def test_the_environment_is_the_applications_to_change(
+    serve: "Serve", connect: "Connect", errors: io.StringIO
+) -> None:
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ.clear()
+        raise ValueError("after clearing it")
+
+    client = connect(serve(app))
+    assert client.get("/path").status == 500
+    assert client.get("/path").status == 500
+    assert "GET '/path' failed" in errors.getvalue()
+
+
 @pytest.mark.parametrize("error", [gevent.Timeout(1), SystemExit(3), KeyError("x")], ids=repr)
 def test_whatever_is_raised_ends_only_its_own_request(
     serve: "Serve", connect: "Connect", error: BaseException

@@ -23,6 +23,7 @@ from greenlane.wsgi.response import plain_error
 from greenlane.wsgi.settings import Settings
 
 _LINGER_STEP = 65_536
+_DEFAULTS = Settings()
 
 
 class _StopWaitingError(Exception):
@@ -51,7 +52,7 @@ class Connection:
         self.server = server
         self.busy = False
         self.closing = False
-        self._settings: Settings = getattr(server, "settings", None) or Settings()
+        self._settings: Settings = getattr(server, "settings", _DEFAULTS)
         self._sock = sock
         self._reader = Reader(sock, self._settings.stall_timeout)
         self._arrival = get_hub().loop.io(sock.fileno(), 1)

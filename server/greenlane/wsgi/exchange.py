@@ -55,6 +55,9 @@ class Exchange:
         self._application = application
         self._send = send
         self._may_stay_open = may_stay_open
+        # Kept apart, because the environment is the application's to change.
+        self._errors: ErrorStream = request.environ["wsgi.errors"]
+        self._path: str = request.environ["PATH_INFO"]
         self._head: ResponseHead | None = None
         self._whole_length: int | None = None
         self._left: int | None = None
@@ -219,10 +222,9 @@ class Exchange:
 
     def _log(self, error: BaseException) -> None:
         """Write the traceback where the operator reads; the query string stays out, it may hold secrets."""
-        log: ErrorStream = self.request.environ["wsgi.errors"]
-        path = self.request.environ["PATH_INFO"]
-        log.write(f"{self.request.method} {path!r} failed:\n{''.join(traceback.format_exception(error))}")
-        log.flush()
+        trace = "".join(traceback.format_exception(error))
+        self._errors.write(f"{self.request.method} {self._path!r} failed:\n{trace}")
+        self._errors.flush()
 
 
 def _check_length(promised: int | None, first: int, whole: int | None) -> None:
