@@ -51,7 +51,7 @@ class Client:
         return Reply(status, headers, b"" if head_only else self._body(status, headers))
 
     def ended(self) -> bool:
-        """Wait for more; whether the server closed without sending any. A reset raises: it may lose a reply."""
+        """Wait for more; whether the server closed without sending any (a reset raises)."""
         return self._stream.read(1) == b""
 
     def rest(self) -> bytes:
