@@ -5,7 +5,8 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import gevent
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenlane.context import Local, LocalStack, census, get_ident, release_local
+from greenlane.context.storage import SWEEP_AT
 
 
 def in_greenlet(function: Callable[[], object]) -> object:
@@ -128,7 +130,7 @@ def test_iterating_takes_a_snapshot_of_all_idents() -> None:
     local.a = 1
     main = get_ident()
 
-    def other() -> list[tuple[object, dict[str, int]]]:
+    def other() -> list[tuple[Hashable, dict[str, int]]]:
         local.a = 2
         pairs = list(local)
         local.b = 3
@@ -228,6 +230,48 @@ def test_entries_of_dead_greenlets_are_gone_without_release() -> None:
     gc.collect()
     assert local.__storage__ == {}
     assert not local.__storage__._greenlets, "a reference to a collected greenlet stayed"
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_dead_greenlets_are_collected_although_their_values_refer_to_them(direct: bool) -> None:
+    """B53: without anybody looking at the storage.
+
+    A dict that holds nothing but a running greenlet is not tracked by the
+    collector, so that through a plain one (the second case) only sweeping helps.
+    """
+    local = Local()
+    lanes: list[weakref.ref[greenlet.greenlet]] = []
+
+    def lane() -> None:
+        lanes.append(weakref.ref(greenlet.getcurrent()))
+        local.me = greenlet.getcurrent() if direct else {"me": greenlet.getcurrent()}
+
+    for _ in range(10 * SWEEP_AT):
+        in_greenlet(lane)
+    gc.collect()
+    alive = sum(reference() is not None for reference in lanes)
+    assert alive == 0 if direct else alive <= SWEEP_AT
+    assert local.__storage__ == {}
+    gc.collect()
+    assert not any(reference() for reference in lanes)
+
+
+def test_sweeping_leaves_the_living_alone() -> None:
+    """B53: more live greenlets than it takes to sweep, among dead ones, all keep their value."""
+    local = Local()
+    main = greenlet.getcurrent()
+
+    def lane(number: int) -> int:
+        local.number = number
+        main.switch()
+        return local.number  # type: ignore[no-any-return]
+
+    living = [greenlet.greenlet(lane) for _ in range(3 * SWEEP_AT)]
+    for number, each in enumerate(living):
+        each.switch(number)
+        in_greenlet(lambda number=number: setattr(local, "number", -number))  # type: ignore[misc]
+    assert len(local.__storage__) == len(living)
+    assert [each.switch() for each in living] == list(range(len(living)))
 
 
 def test_the_entry_of_a_suspended_greenlet_stays_until_it_is_collected() -> None:

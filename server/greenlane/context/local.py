@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from greenlane.context.storage import LANE, IdentFunc, Storage, Values, current_ident, get_ident
+from greenlane.context.storage import LANE, IdentFunc, Storage, current_ident, get_ident
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -54,7 +54,7 @@ class Local:
         object.__setattr__(self, "__storage__", storage)
         _locals.add(weakref.ref(self, _locals.discard))
 
-    def __iter__(self) -> "Iterator[tuple[Hashable, Values]]":
+    def __iter__(self) -> "Iterator[tuple[Hashable, dict[str, Any]]]":
         """Iterate over ``(ident, values)`` of all idents, as a snapshot."""
         return iter([(ident, dict(values)) for ident, values in self.__storage__.items()])
 

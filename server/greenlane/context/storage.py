@@ -22,18 +22,30 @@ from typing import Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
 
-Values: TypeAlias = dict[str, Any]
-"""What one ident has set: ``{name: value}``."""
-
 IdentFunc: TypeAlias = Callable[[], Hashable]
 
 LANE = "greenlane.lane"
 """The name in a greenlet's ``__dict__`` under which every Storage keeps its part."""
 
+SWEEP_AT = 100
+"""With this many greenlets in it, a Storage first looks for dead ones."""
+
 get_ident = getcurrent
 """The default ident: the current greenlet, in a plain thread its main greenlet."""
 
 _keys = count(1)
+
+
+class Values(dict[str, Any]):
+    """What one ident has set: ``{name: value}``.
+
+    A subclass, because the collector always tracks its instances. It leaves a plain
+    dict alone until that holds something which may be in a cycle, and asks that of
+    a value when it is put in; a greenlet answers no while it runs. ``local.me =
+    getcurrent()`` would then make a cycle that is never found.
+    """
+
+    __slots__ = ()
 
 
 class _Finalizing:
@@ -74,12 +86,13 @@ class Storage(Mapping[Hashable, Values]):
 
     An ident has an entry while it has at least one name. An entry of a greenlet
     goes away when the greenlet is collected; of a ``gevent.Greenlet``, already
-    when it finishes. This is promised for greenlets alone: what another
-    ``ident_func`` returns (a number, a string) may not take weak references, so
-    its entries stay until they are released.
+    when it finishes; of a dead one that stays, when this view is looked at, and
+    now and then besides, so that their number is bounded. This is promised for
+    greenlets alone: what another ``ident_func`` returns (a number, a string) may
+    not take weak references, so its entries stay until they are released.
     """
 
-    __slots__ = ("__weakref__", "_greenlets", "_others", "key")
+    __slots__ = ("__weakref__", "_greenlets", "_others", "_sweep_at", "key")
 
     def __init__(self) -> None:
         self.key = next(_keys)
@@ -87,11 +100,12 @@ class Storage(Mapping[Hashable, Values]):
         # callback is the set's own discard: no Python code runs while collecting.
         self._greenlets: set[weakref.ref[greenlet]] = set()
         self._others: dict[Hashable, Values] = {}
+        self._sweep_at = SWEEP_AT
 
     def own(self, ident: Hashable) -> Values:
         """Return the values of ``ident``, making room for them if there are none."""
         if not isinstance(ident, greenlet):
-            return self._others.setdefault(ident, {})
+            return self._others.setdefault(ident, Values())
         lane = ident.__dict__.get(LANE)
         if lane is None:
             lane = ident.__dict__[LANE] = {}
@@ -102,9 +116,25 @@ class Storage(Mapping[Hashable, Values]):
                 rawlink(_clear_lane)
         values: Values | None = lane.get(self.key)
         if values is None:
-            values = lane[self.key] = {}
+            values = lane[self.key] = Values()
             self._greenlets.add(weakref.ref(ident, self._greenlets.discard))
+            if len(self._greenlets) >= self._sweep_at:
+                self._sweep()
         return values
+
+    def _sweep(self) -> None:
+        """Drop the lanes of greenlets that are dead and not collected.
+
+        Somebody may still refer to them, or they are in a cycle that the collector
+        does not find, such as through a plain dict: see :class:`Values`. Sweeping
+        again only at twice what is left costs a constant time for each greenlet.
+        """
+        for reference in list(self._greenlets):
+            ident = reference()
+            if ident is not None and ident.dead:
+                _clear_lane(ident)
+                self._greenlets.discard(reference)
+        self._sweep_at = max(SWEEP_AT, 2 * len(self._greenlets))
 
     def find(self, ident: Hashable) -> Values | None:
         """Return the values of ``ident``, or None when it has no entry."""
@@ -134,17 +164,15 @@ class Storage(Mapping[Hashable, Values]):
         return values
 
     def __iter__(self) -> Iterator[Hashable]:
+        self._sweep()
         # Copied in one step each, since other threads and destructors add and
         # discard while this generator is suspended.
         for reference in list(self._greenlets):
             ident = reference()
             if ident is None:
                 continue
-            if ident.dead:
-                # It never runs again, so nobody can read this: a finished
-                # gevent.Greenlet whose links have not been called yet.
-                _clear_lane(ident)
-            elif self.find(ident):
+            # A dead one never runs again, so nobody can read what it had.
+            if not ident.dead and self.find(ident):
                 yield ident
         for other, values in list(self._others.items()):
             if values:
