@@ -4,6 +4,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,19 +15,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PYTHON=python3.12  the Python that makes .venv     HOST=127.0.0.1 PORT=8000  where run serves and locust loads"
+	@echo "  PYTHON=python3.12         the Python that makes .venv"
+	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
+	@echo "  ARGS='...'                more options for run, test, loadtest and locust"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
-	@$(BIN)/greenlane run --host $(HOST) --port $(PORT)
+	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(VENV)/.ready-dev ## set up and run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
-	@$(BIN)/crosstalk prove
+	@$(BIN)/crosstalk prove $(ARGS)
 
 locust: $(VENV)/.ready ## Locust's web UI against a server that `make run` started
-	@$(BIN)/locust -f loadtest/locustfile.py --host http://$(HOST):$(PORT)
+	@$(BIN)/locust -f loadtest/locustfile.py --host http://$(HOST):$(PORT) $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, format, types and tests
 	@$(BIN)/ruff check .
