@@ -19,7 +19,7 @@ from crosstalk import options
 from crosstalk.history import Tally
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
-from crosstalk.report import show, write
+from crosstalk.report import picture, show, write
 from crosstalk.site import CannotRun
 
 CANNOT_RUN = 14
@@ -114,7 +114,7 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
       2    wrong usage
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Console(record=folder is not None), Console(stderr=True)
     _allow_many_descriptors()
     if folder is not None:
         _check_writable(folder)
@@ -142,7 +142,7 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
     show(proof, console)
     if folder is not None:
         try:
-            files = write(proof, folder)
+            files = write(proof, folder, picture(console))
         except OSError as error:
             errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
             sys.exit(CANNOT_RUN)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -240,8 +241,14 @@ def _probe(probe: Probe) -> dict[str, Any]:
     return {"nonce": probe.nonce, "user": probe.user, "strategy": probe.strategy, "greenlet": probe.greenlet}
 
 
-def write(proof: Proof, folder: Path) -> list[Path]:
-    """Write ``report.json`` and Locust's HTML, one a part, into ``folder`` and return the files.
+def picture(console: Console) -> str:
+    """Return what ``console`` has shown, and recorded, as an SVG that loads nothing from elsewhere."""
+    svg = console.export_svg(title="crosstalk prove", clear=False)
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+
+
+def write(proof: Proof, folder: Path, svg: str) -> list[Path]:
+    """Write ``report.json``, Locust's HTML (one a part) and the picture, and return the files.
 
     Each file is written beside its place and then moved there, so that none is
     ever half there.
@@ -252,6 +259,7 @@ def write(proof: Proof, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"report.json": json.dumps(document(proof), indent=2) + "\n"}
+    texts["verdict.svg"] = svg
     texts |= {f"locust-{part.name}.html": part.html for part in proof.parts if part.html}
     return [_write_whole(folder / name, text) for name, text in texts.items()]
 

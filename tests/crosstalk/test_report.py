@@ -11,7 +11,7 @@ from rich.console import Console
 from crosstalk.history import History
 from crosstalk.proof import Part, Proof, Settings, judge
 from crosstalk.reply import Reply
-from crosstalk.report import document, show, write
+from crosstalk.report import document, picture, show, write
 from crosstalk.site import Strategy
 from crosstalk.verdict import Idle
 
@@ -91,8 +91,12 @@ def test_an_unjudged_proof_is_not_shown(proof: Proof) -> None:
 
 def test_the_files_are_whole_and_nothing_else_is_left(proof: Proof, tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "report"
-    files = write(proof, folder)
-    assert sorted(each.name for each in folder.iterdir()) == ["locust-controls.html", "report.json"]
+    files = write(proof, folder, "<svg/>")
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "locust-controls.html",
+        "report.json",
+        "verdict.svg",
+    ]
     assert sorted(files) == sorted(folder.iterdir())
     assert json.loads((folder / "report.json").read_text())["verdict"] == "ISOLATED"
 
@@ -101,8 +105,8 @@ def test_a_file_that_cannot_be_written_is_not_left_half_there(proof: Proof, tmp_
     (tmp_path / "locust-controls.html").write_text("the old one")
     proof.parts[0].html = "begins well, but \ud800 cannot be encoded"
     with pytest.raises(UnicodeEncodeError):
-        write(proof, tmp_path)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["locust-controls.html", "report.json"]
+        write(proof, tmp_path, "<svg/>")
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
     assert (tmp_path / "locust-controls.html").read_text() == "the old one"
 
 
@@ -110,3 +114,12 @@ def test_subjects_by_name_change_the_roles(proof: Proof) -> None:
     proof.subjects = ("shared-object",)
     assert proof.role("shared-object") == "subject"
     assert proof.role("local") == "observed"
+
+
+def test_the_picture_shows_the_verdict_and_loads_nothing(proof: Proof) -> None:
+    console = Console(file=io.StringIO(), record=True, width=60)
+    show(proof, console)
+    svg = picture(console)
+    assert svg.startswith("<svg")
+    assert "ISOLATED" in svg
+    assert "url(http" not in svg
