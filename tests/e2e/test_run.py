@@ -26,9 +26,8 @@ TIMEOUT = 20.0
 APPS = '''
 """Applications for the tests of the command line."""
 import atexit
-import os
+import sys
 import threading
-import time
 
 import gevent
 from gevent import monkey
@@ -75,19 +74,33 @@ def blocking(environ, start_response):
         pass
 
 
+def deaf(environ, start_response):
+    """Hangs with a stdout that nobody reads any more."""
+    print("inside", flush=True)
+
+    class Deaf:
+        def flush(self):
+            raise BrokenPipeError
+
+    sys.stdout = Deaf()
+    gevent.sleep(60)
+
+
 not_callable = 42
 '''
 
 
 class Process:
-    """A running `greenlane run`, which has said that it serves."""
+    """A running `greenlane run`."""
 
     def __init__(self, *args: str, cwd: Path) -> None:
         command = [GREENLANE, "run", "--port", "0", *args]
-        self._errors = (cwd / "stderr").open("w+")
-        self.popen = subprocess.Popen(
-            command, cwd=cwd, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
+        self._errors = cwd / "stderr"
+        with self._errors.open("w") as errors:
+            self.popen = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self.what, self.port = "", 0
+
+    def await_ready(self) -> None:
         ready = self.next_line()
         match = re.fullmatch(r"Greenlane serves (.+) on http://127\.0\.0\.1:(\d+)\n", ready)
         assert match, f"{ready!r}, {self.errors()!r}"
@@ -129,8 +142,7 @@ class Process:
         return self.popen.stdout.read()
 
     def errors(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read()
+        return self._errors.read_text()
 
     def close(self) -> None:
         if self.popen.poll() is None:
@@ -138,7 +150,6 @@ class Process:
         self.popen.wait()
         assert self.popen.stdout is not None
         self.popen.stdout.close()
-        self._errors.close()
 
 
 @pytest.fixture
@@ -154,8 +165,10 @@ def run(apps: Path) -> Iterator["Run"]:
     processes: list[Process] = []
 
     def start(*args: str) -> Process:
-        processes.append(Process(*args, cwd=apps))
-        return processes[-1]
+        process = Process(*args, cwd=apps)
+        processes.append(process)
+        process.await_ready()
+        return process
 
     yield start
     for process in processes:
@@ -370,9 +383,9 @@ def test_the_limit_cuts_off_what_hangs(run: "Run") -> None:
     assert "cut off" in process.errors()
 
 
-@pytest.mark.parametrize("app", ["hanging", "blocking"])
+@pytest.mark.parametrize("app", ["hanging", "blocking", "deaf"])
 def test_a_second_signal_stops_at_once(run: "Run", app: str) -> None:
-    """B45: also when the loop is blocked and nothing else would ever run again."""
+    """B45: also when the loop is blocked and nothing else would ever run again, or nobody reads stdout."""
     process = run(f"apps:{app}")
     with process.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -380,6 +393,20 @@ def test_a_second_signal_stops_at_once(run: "Run", app: str) -> None:
         process.tell(signal.SIGTERM)
         process.tell(signal.SIGINT)
         assert process.exit_code() == 130
+
+
+def test_a_second_signal_stops_at_once_until_the_very_end(run: "Run", apps: Path) -> None:
+    """B45: also when the drain is over and only a thread of the application goes on."""
+    (apps / "lingering.py").write_text(
+        "import threading\nimport time\nfrom apps import app\n\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    )
+    process = run("lingering")
+    process.tell(signal.SIGTERM)
+    while "greenlane: stopped" not in process.errors():
+        gevent.sleep(0.005)
+    process.tell(signal.SIGTERM)
+    assert process.exit_code() == 130
 
 
 # What cannot be served.

@@ -36,24 +36,24 @@ def serve_until_signal(
     Returns:
         The exit code: `ALL_FINISHED`, or `CUT_OFF` when the settings'
         `drain_timeout` ended requests. A second signal ends the process with
-        `STOPPED_AT_ONCE`, from wherever it is.
+        `STOPPED_AT_ONCE`, from wherever it is, also after this has returned:
+        the handlers stay, because what ends a program may hang as well.
 
     """
     told = Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if told.is_set():
-            # Not SystemExit: it would be raised in whatever greenlet runs, which may catch it.
-            sys.stdout.flush()
-            os._exit(STOPPED_AT_ONCE)
+            try:
+                sys.stdout.flush()
+            finally:  # also when nobody reads it any more, or the signal came in the middle of a print
+                # Not SystemExit: it would be raised in whatever greenlet runs, which may catch it.
+                os._exit(STOPPED_AT_ONCE)
         told.set()
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
-    try:
-        on_ready()
-        told.wait()
-        on_drain()
-        return CUT_OFF if server.drain() else ALL_FINISHED
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in _SIGNALS:
+        signal.signal(number, on_signal)
+    on_ready()
+    told.wait()
+    on_drain()
+    return CUT_OFF if server.drain() else ALL_FINISHED
