@@ -7,6 +7,8 @@ of somebody else's bytes. Must not know the application or the response.
 """
 
 import io
+import re
+import sys
 from http.client import HTTPException, HTTPMessage
 from typing import Any, cast
 
@@ -20,7 +22,21 @@ from greenlane.wsgi.settings import Settings
 _MAX_REQUEST_LINE = 8_000
 """Bytes. RFC 9112, 3, recommends at least 8,000."""
 
-_DISCARD_STEP = 16_384
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""RFC 9110, 5.6.2."""
+
+_REQUEST_LINE = re.compile(_TOKEN + rb" [^\x00\s]+ HTTP/1\.[0-9]\r?\n")
+"""RFC 9112, 3. Any other version has other replies: HTTP/0.9 has no heads, and nothing could follow one."""
+
+_FIELD_LINE = re.compile(rb"(?:" + _TOKEN + rb":[^\x00\r\n]*)?\r?\n")
+"""RFC 9112, 5, and the empty line at the end. Refused by it: a CR within a line, where `email.parser` would
+begin a new field and others would not; a folded line (5.2); a space before the colon (5.1)."""
+
+_DIGITS = re.compile(r"[0-9]+")
+
+_STEP = 65_536
+"""Bytes of a body read at once: `io.BufferedReader` takes the memory for all that it is asked for before any
+of it has come, and the client alone says how much that is."""
 
 
 def read_request(
@@ -67,6 +83,11 @@ def read_request(
     )
 
 
+_FAILURES = (OSError, ValueError, OverflowError)
+"""What reading a body raises when the client is to blame: the last one for a line of a chunk that no machine
+could count."""
+
+
 class InputBody(Input):
     """`wsgi.input`: gevent's, which also remembers a failure and can be read to its end within a limit."""
 
@@ -87,16 +108,26 @@ class InputBody(Input):
 
         """
         try:
-            return super().read(length)
-        except (OSError, ValueError) as error:
+            if length is not None and 0 <= length <= _STEP:
+                return super().read(length)
+            return self._read_in_steps(length)
+        except _FAILURES as error:
             self.failure = error
             raise
+
+    def _read_in_steps(self, length: int | None) -> bytes:
+        left = sys.maxsize if length is None or length < 0 else length
+        whole = io.BytesIO()
+        while part := super().read(min(left, _STEP)):
+            whole.write(part)
+            left -= len(part)
+        return whole.getvalue()
 
     def readline(self, size: int | None = None) -> bytes:
         """Read to the next newline or the end, at most `size` bytes. Raises what `read` raises."""
         try:
             return super().readline(size)
-        except (OSError, ValueError) as error:
+        except _FAILURES as error:
             self.failure = error
             raise
 
@@ -122,8 +153,8 @@ class InputBody(Input):
             return False
         try:
             while self.unread != 0 and limit > 0:
-                limit -= len(self.read(min(_DISCARD_STEP, limit)))
-        except (OSError, ValueError):
+                limit -= len(self.read(min(_STEP, limit)))
+        except _FAILURES:
             return False
         return self.unread == 0
 
@@ -152,6 +183,16 @@ class _HeadLines:
         self._left = limit
 
     def readline(self, size: int) -> bytes:
+        """The next field, or the empty line at the end: what `http.client` asks for."""
+        line = self.take(size)
+        if not line.endswith(b"\n"):
+            raise BadRequestError("431 Request Header Fields Too Large")
+        if not _FIELD_LINE.fullmatch(line):
+            raise BadRequestError
+        return line
+
+    def take(self, size: int) -> bytes:
+        """Any line, or `size` bytes of it."""
         line = self._stream.readline(min(size, self._left + 1))
         self._left -= len(line)
         if self._left < 0:
@@ -164,40 +205,39 @@ class _HeadLines:
 
 
 def _read_request_line(lines: _HeadLines) -> str:
-    line = lines.readline(_MAX_REQUEST_LINE + 2)
+    line = lines.take(_MAX_REQUEST_LINE + 2)
     if line in (b"\r\n", b"\n"):
         # RFC 9112, 2.2: ignore one empty line, which old clients send after a body.
-        line = lines.readline(_MAX_REQUEST_LINE + 2)
+        line = lines.take(_MAX_REQUEST_LINE + 2)
     if not line.endswith(b"\n"):
         raise BadRequestError("414 URI Too Long")
-    text = line.decode("latin-1")
-    if len(text.split()) != 3:
-        # Two words would be HTTP/0.9, whose replies have no head: nothing could follow one.
+    if not _REQUEST_LINE.fullmatch(line):
         raise BadRequestError
-    return text
+    return line.decode("latin-1")
 
 
 def _check_framing(headers: HTTPMessage, *, http_1_1: bool) -> None:
     """Refuse a head that leaves in doubt where its request ends, or whose it is.
 
     Raises:
-        BadRequestError: 400, or 501 for a transfer coding that is not known.
+        BadRequestError: 400, or 501 for a transfer coding that is not known, or 413 for a length that no
+            machine could count.
+        ValueError: the same, for a length that Python refuses to count.
 
     """
     codings = headers.get_all("Transfer-Encoding", [])
     lengths = headers.get_all("Content-Length", [])
-    if headers.defects:
-        # A line that is no field ends the head for `email.parser`: the rest would be silently dropped.
-        raise BadRequestError
     if codings and (lengths or not http_1_1):
         raise BadRequestError
-    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
+    # Only these two characters may stand around a value (RFC 9110, 5.6.3); `strip` alone takes more.
+    if codings and [coding.strip(" \t").lower() for coding in codings] != ["chunked"]:
         raise BadRequestError("501 Not Implemented")
-    if len(lengths) > 1 or not all(
-        length.strip().isascii() and length.strip().isdigit() for length in lengths
-    ):
+    if len(lengths) > 1 or not all(_DIGITS.fullmatch(length.strip(" \t")) for length in lengths):
         # `int` would also take +5, 1_0 and other digits than ASCII's.
         raise BadRequestError
+    if lengths and int(lengths[0]) > sys.maxsize:
+        # RFC 9110, 8.6. gevent's `readline` would never come to an end.
+        raise BadRequestError("413 Content Too Large")
     if len(headers.get_all("Host", [])) > 1 or (http_1_1 and "Host" not in headers):
         raise BadRequestError
 
