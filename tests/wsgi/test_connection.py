@@ -232,14 +232,30 @@ def test_a_client_that_takes_nothing_is_dropped(
         ("GET /\r\n\r\n", 400),
         ("GET / HTTP/2.0\r\nHost: test\r\n\r\n", 400),
         ("GET / HTTP/x\r\nHost: test\r\n\r\n", 400),
+        ("GET / HTTP/1\r\nHost: test\r\n\r\n", 400),
+        ("GET / HTTP/1.1.1\r\nHost: test\r\n\r\n", 400),
+        ("GET / HTTP/+1.1\r\nHost: test\r\n\r\n", 400),
+        ("GET / HTTP/0.9\r\n\r\n", 400),
+        (" GET / HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+        ("GET\x0b/ HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+        ("G\x00T / HTTP/1.1\r\nHost: test\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: test\r\nno colon\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: test\r\nFrom the middle of a mailbox\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\rContent-Length: 9\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\r\n folded\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\x00b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: test\r\nX(A): a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: x\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: +1\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1_0\r\n\r\n", 400),
+        (f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {10**30}\r\n\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: " + "9" * 5000 + "\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \x0b1\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
@@ -289,6 +305,85 @@ def test_an_empty_line_before_a_request_is_ignored(serve: "Serve", connect: "Con
     assert connect(serve(hello)).send("\r\n" + GET).reply().status == 200
 
 
+# Floods: what never has to wait must not hold the others.
+
+
+def test_a_client_that_pipelines_without_end_does_not_hold_the_others(
+    serve: "Serve", connect: "Connect"
+) -> None:
+    paths = []
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        paths.append(environ["PATH_INFO"])
+        return hello(environ, start_response)
+
+    server = serve(app)
+    flood, other = connect(server), connect(server)
+    for client in (flood, other):
+        client.get("/accepted")
+    flood.send(GET * 5000)
+    other.get("/other")
+    assert len(paths) < 5000
+
+
+def test_a_body_in_tiny_chunks_does_not_hold_the_others(serve: "Serve", connect: "Connect") -> None:
+    done = []
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["wsgi.input"].read()
+        done.append(environ["PATH_INFO"])
+        return hello(environ, start_response)
+
+    server = serve(app)
+    before, flood, after = (connect(server) for _ in range(3))
+    for client in (before, flood, after):
+        client.get("/accepted")
+    chunks = "1;extended\r\nx\r\n" * 4000 + "0\r\n\r\n"
+    before.send("GET /other HTTP/1.1\r\nHost: test\r\n\r\n")  # one of them is taken after the flood
+    flood.send("POST /flood HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    after.send("GET /other HTTP/1.1\r\nHost: test\r\n\r\n")
+    flood.reply()
+    assert done[3:] == ["/other", "/other", "/flood"]
+
+
+def test_a_long_stream_does_not_hold_the_others(serve: "Serve", connect: "Connect") -> None:
+    made = 0
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+        nonlocal made
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/stream":
+            while made < 5000:
+                made += 1
+                yield b"x"
+
+    server = serve(app)
+    stream, other = connect(server), connect(server)
+    for client in (stream, other):
+        client.get("/accepted")
+    stream.send("GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+    other.get("/other")
+    assert made < 5000
+    assert len(stream.reply().body) == 5000
+
+
+# Closing.
+
+
+@pytest.mark.parametrize("behind", [1, 1000], ids=["in the buffer", "also in the kernel"])
+def test_what_was_pipelined_behind_the_last_reply_does_not_destroy_it(
+    serve: "Serve", connect: "Connect", behind: int
+) -> None:
+    """RFC 9112, 9.6: closing with bytes unread, or before more of them come, would reset the connection."""
+    client = connect(serve(hello))
+    client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" + GET * behind)
+    assert client.reply().body == b"Hello, world"
+    for _ in range(3):
+        client.send(GET)
+        gevent.sleep(0)
+    assert client.ended()
+
+
 # The access log.
 
 
@@ -310,6 +405,14 @@ def test_the_access_log_can_be_turned_off(serve: "Serve", connect: "Connect") ->
     log = io.StringIO()
     connect(serve(hello, log=log, access_log=False)).get()
     assert log.getvalue() == ""
+
+
+def test_a_log_that_nobody_reads_costs_no_request(serve: "Serve", connect: "Connect") -> None:
+    log = io.StringIO()
+    log.close()  # writing raises, as to a pipe whose reader has gone
+    client = connect(serve(hello, log=log))
+    assert client.get().status == 200
+    assert client.get().status == 200
 
 
 @pytest.mark.parametrize("name", ["max_connections", "backlog", "keep_alive", "head_timeout"])

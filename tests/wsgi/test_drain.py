@@ -222,6 +222,66 @@ def test_a_client_that_never_stops_sending_does_not_hold_the_drain(
     assert app.calls == 1
 
 
+def test_of_a_flood_only_what_was_read_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+    """B45: the end of a request that was half read must not bring in the beginning of the next one."""
+    server = serve(app)
+    first = "GET /wait HTTP/1.1\r\nHost: test\r\n\r\n"
+    client = connect(server)
+    client.get()
+    client.send(first + GET * 1000)
+    assert app.inside.wait(5)
+    drained = draining(server)
+    app.go.set()
+    replies = [client.reply()]
+    while "connection" not in replies[-1].headers:
+        replies.append(client.reply())
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+    begun = 1 + -(-(io.DEFAULT_BUFFER_SIZE - len(first)) // len(GET))  # one buffer full was read
+    assert len(replies) == app.calls - 1 == begun
+
+
+def test_a_request_that_comes_behind_a_promise_to_stay_open_is_served(
+    serve: "Serve", connect: "Connect"
+) -> None:
+    """B45: the head left before the drain began, so the client could not know."""
+    go = Event()
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        yield b"a"
+        assert go.wait(5)
+        yield b"b"
+
+    server = serve(app)
+    client = connect(server).send(GET)
+    head = b""
+    while not head.endswith(b"\r\n\r\na"):
+        head += client.sock.recv(1)
+    drained = draining(server)
+    client.send(GET)
+    go.set()
+    assert client.sock.recv(1) == b"b"
+    reply = client.reply()
+    assert (reply.body, reply.headers["connection"]) == (b"ab", "close")
+    assert client.ended()
+    assert drained.get(timeout=5) == 0
+
+
+def test_a_reply_that_is_out_is_not_cut_off(serve: "Serve", connect: "Connect") -> None:
+    """B45: what is missing is only the rest of a body that nobody reads."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"Hello"]
+
+    server = serve(app)
+    client = connect(server).send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nHe")
+    assert client.reply().body == b"Hello"
+    assert server.busy == 0
+    assert server.drain(timeout=0.05) == 0
+
+
 def test_what_has_not_finished_in_time_is_cut_off_and_counted(
     serve: "Serve", connect: "Connect", app: App, errors: io.StringIO
 ) -> None:

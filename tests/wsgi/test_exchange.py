@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
 from greenlane.wsgi import WSGIServer
@@ -138,6 +139,55 @@ def test_head_is_answered_like_get_without_the_body(serve: "Serve", connect: "Co
     assert client.get().body == b"Hello"
 
 
+@pytest.mark.parametrize(
+    ("method", "status"), [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")]
+)
+def test_a_stream_that_is_not_sent_is_not_made(
+    serve: "Serve", connect: "Connect", errors: io.StringIO, method: str, status: str
+) -> None:
+    """An endless one would hold the loop for ever: nothing is sent, so no client ever holds it up."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"Hello"
+        raise AssertionError("a block that nobody gets was asked for")
+
+    results: list[Closing] = []
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response(status, [])
+        results.append(Closing(chunks()))
+        return results[-1]
+
+    client = connect(serve(app))
+    for _ in range(2):  # the connection is whole, and goes on
+        client.send(f"{method} / HTTP/1.1\r\nHost: test\r\n\r\n").reply(head_only=True)
+        assert results[-1].closed.wait(5)
+    assert errors.getvalue() == ""
+
+
+def test_a_stream_of_nothing_is_framed_by_its_length(serve: "Serve", connect: "Connect") -> None:
+    client = connect(serve(answer(iter([b"", b""]))))
+    for _ in range(2):
+        reply = client.get()
+        assert (reply.headers["content-length"], reply.body) == ("0", b"")
+
+
+def test_nothing_is_written_behind_a_response(serve: "Serve", connect: "Connect") -> None:
+    """The desync hazard: whoever kept `write` would write into the connection's next response."""
+    kept: list[Callable[[bytes], object]] = []
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        kept.append(start_response("200 OK", []))
+        if len(kept) == 2:
+            with pytest.raises(RuntimeError, match="complete"):
+                kept[0](b"too late")
+        return iter([b"Hello, ", b"world"])
+
+    client = connect(serve(app))
+    for _ in range(2):
+        assert client.get().body == b"Hello, world"
+
+
 def test_the_client_may_ask_to_close(serve: "Serve", connect: "Connect") -> None:
     client = connect(serve(answer([b"Hello"])))
     assert client.get("/", "Connection: TE, Close").headers["connection"] == "close"
@@ -181,6 +231,41 @@ def test_a_body_is_read_line_by_line(serve: "Serve", connect: "Connect") -> None
 
     client = connect(serve(app)).send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\na\nb\nc")
     assert client.reply().body == b"a\n|b\n|c"
+
+
+def test_a_form_with_files_is_a_request_like_any_other(serve: "Serve", connect: "Connect") -> None:
+    """Its parts are in the body: a head is not incomplete because it has none of them."""
+    client = connect(serve(echo))
+    body = '--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nHello\r\n--x--\r\n'
+    for kind in ("multipart/form-data; boundary=x", "multipart/mixed", "message/rfc822"):
+        fields = f"Host: test\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        reply = client.send(f"POST / HTTP/1.1\r\n{fields}\r\n{body}").reply()
+        assert (reply.status, reply.body) == (200, body.encode())
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        f"Content-Length: {10**18}\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
+    ],
+    ids=["more than memory", "chunk"],
+)
+@pytest.mark.parametrize("method", ["read", "readline"])
+def test_a_length_costs_nothing_before_the_body_comes(
+    serve: "Serve", connect: "Connect", errors: io.StringIO, framing: str, method: str
+) -> None:
+    """Only the client says how long its body will be."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        getattr(environ["wsgi.input"], method)()
+        raise AssertionError("a body that never came was read")
+
+    client = connect(serve(app)).send(f"POST / HTTP/1.1\r\nHost: test\r\n{framing}Hello")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert client.reply().status == 400
+    assert client.ended()
+    assert errors.getvalue() == ""
 
 
 @pytest.mark.parametrize(
@@ -391,6 +476,18 @@ def test_an_error_in_close_is_logged_and_the_reply_stands(
     assert "ValueError: in close" in errors.getvalue()
 
 
+def test_an_error_that_cannot_be_logged_is_answered(
+    serve: "Serve", connect: "Connect", errors: io.StringIO
+) -> None:
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        raise ValueError
+
+    errors.close()  # writing raises, as to a pipe whose reader has gone
+    client = connect(serve(app))
+    assert client.get().status == 500
+    assert client.get().status == 500
+
+
 # Clients that go away.
 
 
@@ -442,6 +539,37 @@ def test_a_chunk_that_is_none_is_a_bad_request(
     assert client.reply().status == 400
     assert client.ended()
     assert errors.getvalue() == ""
+
+
+def test_an_application_may_answer_a_body_that_broke_off(serve: "Serve", connect: "Connect") -> None:
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        with pytest.raises(OSError, match="Non-hex"):
+            environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [b"never mind"]
+
+    client = connect(serve(app))
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+    reply = client.reply()
+    assert (reply.body, reply.headers["connection"]) == (b"never mind", "close")
+    assert client.ended()
+
+
+def test_an_error_that_is_its_own_cause_is_an_error_like_any_other(
+    serve: "Serve", connect: "Connect", errors: io.StringIO
+) -> None:
+    """Whoever follows its causes to their end would never be done."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        with pytest.raises(OSError, match="Non-hex"):
+            environ["wsgi.input"].read()
+        error = KeyError("mine")
+        raise error from error
+
+    client = connect(serve(app))
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+    assert client.reply().status == 500
+    assert "KeyError: 'mine'" in errors.getvalue()
 
 
 # Overlap.

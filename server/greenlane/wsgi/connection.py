@@ -16,6 +16,7 @@ from gevent.socket import socket
 from greenlane.wsgi.access import format_line
 from greenlane.wsgi.errors import BadRequestError, ClientGoneError
 from greenlane.wsgi.exchange import Exchange
+from greenlane.wsgi.fairness import FairShare
 from greenlane.wsgi.parser import read_request
 from greenlane.wsgi.reader import Reader
 from greenlane.wsgi.request import Body, Request
@@ -54,7 +55,8 @@ class Connection:
         self.closing = False
         self._settings: Settings = getattr(server, "settings", _DEFAULTS)
         self._sock = sock
-        self._reader = Reader(sock, self._settings.stall_timeout)
+        self._share = FairShare()
+        self._reader = Reader(sock, self._share, self._settings.stall_timeout)
         self._arrival = get_hub().loop.io(sock.fileno(), 1)
         self._may_have_unread = False
         with suppress(OSError):  # not a TCP connection, or reset already
@@ -64,7 +66,7 @@ class Connection:
         """Serve until the client or the server has had enough. Returns when the connection is closed."""
         try:
             while self._await_request() and self._serve_request():
-                self.busy = False
+                pass
         finally:
             self.busy = False
             self._close()
@@ -76,6 +78,7 @@ class Connection:
         arrived, so that as little as possible is lost.
         """
         self.closing = True
+        self._reader.take_no_more()
         # Without effect on a busy one: it waits for other things.
         get_hub().cancel_wait(self._arrival, _StopWaitingError())
 
@@ -114,12 +117,14 @@ class Connection:
             exchange.run()
         finally:
             self._log(request.line, exchange.code, exchange.body_bytes, begun)
+        self.busy = False
         return self._may_continue(exchange, request)
 
     def _may_stay_open(self, body: Body) -> bool:
         """Whether another request may follow, asked when the response's head leaves."""
-        if body.awaits_continue:
+        if body.awaits_continue or body.failure is not None:
             # RFC 9110, 10.1.1: the client may send the body now or not: nobody could tell it from a request.
+            # Nor where a request begins behind a body that broke off.
             return False
         if not self.closing:
             return True
@@ -129,19 +134,13 @@ class Connection:
 
     def _may_continue(self, exchange: Exchange, request: Request) -> bool:
         """Whether to look for another request, once the response is out and the rest of the body is gone."""
-        whole = exchange.keep_open and request.body.discard(self._settings.max_discard)
-        if whole and (not self.closing or self._reader.buffered > 0):
+        self._reader.expect_within(self._settings.head_timeout)
+        if exchange.keep_open and request.body.discard(self._settings.max_discard):
             return True
         with suppress(OSError):
-            self._may_have_unread = self._client_is_ahead(request.body.unread)
+            # The body's rest, or what a client sent behind it: more of it may be on its way.
+            self._may_have_unread = request.body.unread != 0 or self._reader.look()
         return False
-
-    def _client_is_ahead(self, unread: int | None) -> bool:
-        """Whether bytes wait in the kernel, or soon will: the body's rest, or what a client pipelined."""
-        buffered = self._reader.buffered
-        if unread is None or unread > buffered:
-            return True
-        return buffered == 0 and self._reader.look()
 
     def _refuse(self, status: str, begun: float) -> bool:
         """Answer what is not a request, and close: nobody knows where the next one would begin."""
@@ -166,12 +165,14 @@ class Connection:
                 view = memoryview(data)
                 while sent < len(data):
                     sent += self._sock.send(view[sent:])
+            self._share.spend()
         except OSError as error:
             raise ClientGoneError(str(error)) from error
 
     def _log(self, line: str, code: int, body_bytes: int, begun: float) -> None:
         if self._settings.access_log:
-            self.server.log.write(format_line(self.address, line, code, body_bytes, monotonic() - begun))
+            with suppress(OSError, ValueError):  # nobody reads it any more: no reason to lose a request
+                self.server.log.write(format_line(self.address, line, code, body_bytes, monotonic() - begun))
 
     def _close(self) -> None:
         self._arrival.close()
@@ -183,6 +184,7 @@ class Connection:
     def _linger(self) -> None:
         """Close in two steps, so that unread bytes do not reset the connection (RFC 9112, 9.6)."""
         with suppress(_StopWaitingError), Timeout(self._settings.linger, _StopWaitingError):
+            self._sock.settimeout(None)
             self._sock.shutdown(native.SHUT_WR)
             while self._sock.recv(_LINGER_STEP):
-                pass
+                self._share.spend()

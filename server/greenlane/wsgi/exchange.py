@@ -7,6 +7,7 @@ closed in all three (PEP 3333). Must not know how bytes are read or parsed.
 
 import traceback
 from collections.abc import Callable, Iterable, Sized
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from wsgiref.types import ErrorStream, WSGIApplication
 
@@ -115,14 +116,17 @@ class Exchange:
         """Send `data` at once, behind the head when that has not left yet.
 
         Raises:
-            RuntimeError: `start_response` was not called, or the body is longer
-                than its Content-Length.
+            RuntimeError: `start_response` was not called, the body is longer
+                than its Content-Length, or the response is complete.
             TypeError: `data` is not bytes.
             ClientGoneError: there is nobody to send it to.
 
         """
         if not isinstance(data, bytes):
             raise TypeError(f"a response's body is made of bytes, not {type(data).__name__}")
+        if self._whole:
+            # Whoever kept the callable: the connection may be in the middle of the next response.
+            raise RuntimeError("the response is complete: nothing can be written to it any more")
         first = b"" if self.code else self._begin(data)
         frame = self._frame(data)
         if len(frame) <= _ONE_WRITE:
@@ -145,13 +149,16 @@ class Exchange:
                     self._whole_length = len(data)
                 if data:
                     self.write(data)
+                if self.code and not self._has_body:
+                    break  # what it yields is not sent, so nothing would ever stop an endless one
             if not self.code:
+                self._whole_length = 0
                 self.write(b"")
-        if self._chunked:
-            self._send(b"0\r\n\r\n")
         if self._left:
             raise RuntimeError(f"the body is {self._left} bytes shorter than its Content-Length")
         self._whole = True
+        if self._chunked:
+            self._send(b"0\r\n\r\n")
 
     def _begin(self, data: bytes) -> bytes:
         """Decide how the body is framed (RFC 9112, 6.3) and return the head's bytes. No way back."""
@@ -223,8 +230,9 @@ class Exchange:
     def _log(self, error: BaseException) -> None:
         """Write the traceback where the operator reads; the query string stays out, it may hold secrets."""
         trace = "".join(traceback.format_exception(error))
-        self._errors.write(f"{self.request.method} {self._path!r} failed:\n{trace}")
-        self._errors.flush()
+        with suppress(OSError, ValueError):  # nobody reads it any more: the client still gets its reply
+            self._errors.write(f"{self.request.method} {self._path!r} failed:\n{trace}")
+            self._errors.flush()
 
 
 def _check_length(promised: int | None, first: int, whole: int | None) -> None:
@@ -236,6 +244,8 @@ def _check_length(promised: int | None, first: int, whole: int | None) -> None:
 
 def _came_from(error: BaseException | None, cause: BaseException) -> bool:
     """Whether `error` is `cause` or was raised because of it or while handling it."""
-    while error is not None and error is not cause:
+    seen: set[int] = set()  # `raise error from error` makes a ring
+    while error is not None and error is not cause and id(error) not in seen:
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return error is cause

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from gevent.socket import socket
 
+from greenlane.wsgi.fairness import FairShare
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -30,12 +32,14 @@ class _Mode(Enum):
 class _Source(io.RawIOBase):
     """A gevent socket for `io.BufferedReader`, with a say in whether to wait and for how long."""
 
-    def __init__(self, sock: socket, stall_timeout: float) -> None:
+    def __init__(self, sock: socket, share: FairShare, stall_timeout: float) -> None:
         super().__init__()
         self._sock = sock
+        self._share = share
         self._stall_timeout = stall_timeout
         self.mode = _Mode.WAIT
         self.deadline: float | None = None
+        self.sparing = False
         self.ended = False
 
     def readable(self) -> bool:
@@ -45,9 +49,12 @@ class _Source(io.RawIOBase):
         """Receive once; None when nothing has arrived and the mode is not to wait."""
         if self.mode is _Mode.HOLD:
             return None
+        if self.mode is _Mode.WAIT:
+            self._share.spend()
         self._sock.settimeout(0.0 if self.mode is _Mode.LOOK else self._patience())
+        in_head = self.mode is _Mode.LOOK or self.deadline is not None
         try:
-            count: int = self._sock.recv_into(buffer)
+            count: int = self._sock.recv_into(buffer, 1 if self.sparing and in_head else 0)
         except BlockingIOError:
             return None
         self.ended = count == 0
@@ -58,7 +65,7 @@ class _Source(io.RawIOBase):
             return self._stall_timeout
         left = self.deadline - monotonic()
         if left <= 0:
-            raise TimeoutError("the head of the request took too long")
+            raise TimeoutError("what was expected within a time took longer")
         return left
 
 
@@ -67,6 +74,7 @@ class Reader:
 
     Args:
         sock: the connection. Reading sets its timeout.
+        share: what the connection may do in a row.
         stall_timeout: seconds that one read may wait while no deadline is set.
 
     Attributes:
@@ -75,8 +83,8 @@ class Reader:
 
     """
 
-    def __init__(self, sock: socket, stall_timeout: float) -> None:
-        self._source = _Source(sock, stall_timeout)
+    def __init__(self, sock: socket, share: FairShare, stall_timeout: float) -> None:
+        self._source = _Source(sock, share, stall_timeout)
         self.stream: io.BufferedReader = io.BufferedReader(self._source)
 
     @property
@@ -101,6 +109,14 @@ class Reader:
     def expect_within(self, seconds: float | None) -> None:
         """Let all reading from now on take `seconds` together; None: each read may take the stall timeout."""
         self._source.deadline = None if seconds is None else monotonic() + seconds
+
+    def take_no_more(self) -> None:
+        """From now on, read no byte of a head before it is asked for.
+
+        Otherwise the end of a request that was begun would bring the beginning
+        of the next one, and a client that pipelines would never be done.
+        """
+        self._source.sparing = True
 
     def _peek(self, mode: _Mode) -> bytes:
         self._source.mode = mode

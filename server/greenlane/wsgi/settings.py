@@ -29,8 +29,9 @@ class Settings:
     common load balancers: they must be the first to close, or they may send into a closed connection."""
 
     head_timeout: float = 20.0
-    """From a request's first byte to the end of its head. A total and not a pause between bytes, so that a
-    client which sends a byte now and then (Slowloris) does not hold a connection."""
+    """From a request's first byte to the end of its head, and from a response's end to the end of a body that
+    nobody read. A total and not a pause between bytes, so that a client which sends a byte now and then
+    (Slowloris) does not hold a connection."""
 
     stall_timeout: float = 60.0
     """How long reading a body or writing a response may make no progress at all. Not a total: a slow line
