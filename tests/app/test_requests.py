@@ -144,6 +144,44 @@ def test_body_of_unknown_length(reading: App, kind: str, length: int, code: int)
         assert value in (reply.json or {}).values()
 
 
+class Broken(io.BytesIO):
+    """A body that breaks off as a server's input does."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError("gone"), 400),
+        (ConnectionResetError(), 400),
+        (ValueError("no chunk"), 400),
+        (TimeoutError(), 408),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("limit", [None, 10_000])
+def test_body_that_breaks_off(
+    reading: App, caplog: pytest.LogCaptureFixture, error: Exception, code: int, limit: int | None
+) -> None:
+    """B44: the client's error, of which no traceback is logged: anybody could fill the log."""
+    reading.config["MAX_CONTENT_LENGTH"] = limit
+    for path, kind in (("/form", "application/x-www-form-urlencoded"), ("/json", "application/json")):
+        reply = reading.test_client().post(
+            path,
+            input_stream=Broken(error),
+            content_type=kind,
+            environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "10"},
+        )
+        assert reply.status_code == code
+    assert caplog.text == ""
+
+
 def test_form_without_its_boundary(reading: App) -> None:
     """B44: a multipart body that cannot be taken apart is bad input."""
     client = reading.test_client()

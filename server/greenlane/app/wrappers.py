@@ -4,11 +4,18 @@ They know nothing of contexts or of the App: a request is complete by itself.
 """
 
 import io
+import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 from werkzeug.routing import Rule
 from werkzeug.utils import cached_property
 from werkzeug.wrappers import Request as WerkzeugRequest
@@ -59,7 +66,7 @@ class Request(WerkzeugRequest):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body.
+        """The body. Reading it raises what `TerminatedBody.readinto` does.
 
         Raises:
             RequestEntityTooLarge: it is longer than ``max_content_length``; at once
@@ -67,25 +74,24 @@ class Request(WerkzeugRequest):
 
         """
         announced = super().stream
-        limit = self.max_content_length
-        if limit is None or "wsgi.input_terminated" not in self.environ:
+        if "wsgi.input_terminated" not in self.environ:
             return announced
         # Werkzeug cuts such a body off at the limit, and read() takes the part for the whole.
-        return cast(IO[bytes], LimitedBody(self.environ["wsgi.input"], limit))
+        return cast(IO[bytes], TerminatedBody(self.environ["wsgi.input"], self.max_content_length))
 
 
-class LimitedBody(io.RawIOBase):
-    """A body whose end only the server knows, with a limit to how long it may get.
+class TerminatedBody(io.RawIOBase):
+    """A body whose end only the server knows: what goes wrong before it is the client's error.
 
     Args:
         stream: the body, which ends by itself (``wsgi.input_terminated``).
-        limit: the most bytes it may have.
+        limit: the most bytes it may have; None for any number.
 
     """
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: IO[bytes], limit: int | None) -> None:
         self._stream = stream
-        self._left = limit
+        self._left = sys.maxsize if limit is None else limit
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -96,11 +102,18 @@ class LimitedBody(io.RawIOBase):
 
         Raises:
             RequestEntityTooLarge: there is a byte more than allowed.
+            RequestTimeout: the client stalled.
+            ClientDisconnected: the client hung up, or sent what is no body.
 
         """
         view = memoryview(buffer).cast("B")
-        # One more than allowed: without it, a body of exactly the limit looks like a longer one.
-        data = self._stream.read(min(len(view), self._left + 1))
+        try:
+            # One more than allowed: without it, a body of exactly the limit looks like a longer one.
+            data = self._stream.read(min(len(view), self._left + 1))
+        except TimeoutError as error:
+            raise RequestTimeout from error
+        except (OSError, ValueError) as error:
+            raise ClientDisconnected from error
         self._left -= len(data)
         if self._left < 0:
             raise RequestEntityTooLarge
