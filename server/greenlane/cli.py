@@ -8,6 +8,7 @@ Imported by `greenlane.__main__` only, after monkey-patching.
 import errno
 import importlib
 import ipaddress
+import math
 import os
 import resource
 import sys
@@ -51,6 +52,18 @@ class _Refusal(click.ClickException):
         click.echo(f"greenlane: {self.format_message()}", file=file or sys.stderr)
 
 
+class _Seconds(click.FloatRange):
+    """A time; "nan" and "inf" are numbers too, and no time to wait."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="greenlane")
 def cli() -> None:
@@ -90,14 +103,14 @@ def cli() -> None:
 )
 @click.option(
     "--keep-alive",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_Seconds(min=0, min_open=True),
     default=_DEFAULTS.keep_alive,
     show_default=True,
     help="Seconds a connection may be idle.",
 )
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(min=0),
+    type=_Seconds(min=0),
     default=_DEFAULTS.drain_timeout,
     show_default=True,
     help="Seconds that requests may take to finish after SIGTERM or Ctrl-C.",

@@ -443,6 +443,14 @@ def test_what_cannot_be_served_is_one_clear_line(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--drain-timeout", "--keep-alive"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon"])
+def test_a_time_is_a_number_of_seconds(apps: Path, option: str, value: str) -> None:
+    done = fail(option, value, cwd=apps)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
 def test_a_port_in_use_is_one_clear_line(apps: Path) -> None:
     with native.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
