@@ -4,7 +4,7 @@ Nothing here imports Locust: a proof can be judged and shown without running one
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crosstalk import options
 from crosstalk.history import History, Tally
@@ -80,7 +80,7 @@ class Proof:
 
 def judge(proof: Proof, idle: Idle) -> None:
     """Draw the verdicts, of each strategy and of the run, from what was collected."""
-    proof.idle = idle
+    proof.idle = idle = replace(idle, unknown=idle.unknown or _uncounted(proof, idle))
     floor = proof.settings.min_requests
     for name in proof.strategies:
         subject = name in proof.subjects
@@ -93,3 +93,14 @@ def judge(proof: Proof, idle: Idle) -> None:
         {name: proof.findings[name] for name in proof.strategies if proof.role(name) == "control"},
         idle,
     )
+
+
+def _uncounted(proof: Proof, idle: Idle) -> str | None:
+    """Say why the counts at idle do not tell what the subjects left behind, if they do not."""
+    processes = {process for name in proof.subjects for process, _thread in proof.tally(name).threads}
+    if len(processes) > 1:
+        return f"{len(processes)} processes served the requests, and the counts are one process's"
+    names = [name for subject in proof.subjects for name in proof.strategies[subject].locals]
+    if absent := [name for name in names if name not in idle.entries]:
+        return f"the entries of {', '.join(absent)} are not counted"
+    return None

@@ -163,7 +163,7 @@ def judge_run(subjects: Mapping[str, Finding], controls: Mapping[str, Finding], 
                 for name in uncaught
             ),
         )
-    reasons = _reasons(subjects, Verdict.INCONCLUSIVE)
+    reasons = _reasons(subjects, Verdict.BLIND) + _reasons(subjects, Verdict.INCONCLUSIVE)
     if idle.unknown is not None:
         reasons += (f"what is left at idle is not known: {idle.unknown}",)
     if reasons:
