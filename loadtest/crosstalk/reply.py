@@ -70,7 +70,7 @@ def parse(body: bytes, *, strategy: str, hops: int) -> Reply:
     """
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidReply(f"the body is not JSON: {error}") from None
     try:
         reply = Reply(
@@ -104,6 +104,8 @@ def _fields(value: Any) -> Fields:
         each is None or isinstance(each, str) for each in value.values()
     ):
         raise TypeError("fields are no object of strings and nulls")
+    if len(value) < 2:
+        raise TypeError("fewer than two fields, which cannot show that a write was torn")
     return value
 
 

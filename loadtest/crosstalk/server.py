@@ -40,6 +40,7 @@ def running_server(connections: int) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         # A session of its own: Ctrl-C is for the prover, which then stops the server.
         start_new_session=True,
     )

@@ -50,13 +50,32 @@ def test_a_reply_that_lacks_something_or_has_it_in_another_shape_is_invalid(key:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("after", None), ("read", {"first": 3}), ("error", 3), ("switches", "2"), ("read", None)],
+    [
+        ("after", None),
+        ("read", {"first": 3, "second": 3}),
+        ("error", 3),
+        ("switches", "2"),
+        ("read", None),
+        ("read", {}),
+        ("read", {"first": "n"}),
+    ],
 )
 def test_a_broken_checkpoint_makes_the_reply_invalid(key: str, value: Any) -> None:
     document = copy.deepcopy(WHOLE)
     document["checkpoints"][1][key] = value
     with pytest.raises(InvalidReply):
         parsed(document)
+
+
+@pytest.mark.parametrize("found", [{}, {"first": None}])
+def test_who_did_not_look_at_both_fields_found_nothing_out(found: dict[str, None]) -> None:
+    with pytest.raises(InvalidReply, match="fewer than two fields"):
+        parsed(WHOLE | {"found": found})
+
+
+def test_json_that_is_nested_too_deeply_is_invalid() -> None:
+    with pytest.raises(InvalidReply, match="not JSON"):
+        parse(b"[" * 100_000, strategy="local", hops=2)
 
 
 def test_a_reply_to_another_probe_is_invalid() -> None:

@@ -44,7 +44,7 @@ def make_site() -> Iterator[MakeSite]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         return Site(f"http://127.0.0.1:{server.server_port}/")
 
@@ -66,6 +66,7 @@ def test_the_strategies_are_learned_from_the_server(make_site: MakeSite) -> None
         "not JSON",
         "[]",
         "{}",
+        '{"strategies": []}',
         '{"strategies": [{}]}',
         json.dumps({"strategies": [STRATEGY | {"role": "hero"}]}),
     ],
@@ -81,6 +82,33 @@ def test_the_counts_are_read_from_the_metrics(make_site: MakeSite) -> None:
     assert counts.native_threads == 1
     assert counts.idle.contexts == {"request": 1, "application": 0}
     assert counts.idle.entries == {"local": 2}
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "many"])
+def test_metrics_that_are_no_counts_cannot_be_run(make_site: MakeSite, value: str) -> None:
+    with pytest.raises(CannotRun, match="/metrics cannot be read"):
+        make_site({"/metrics": (200, METRICS.format(in_flight=value))}).counts()
+
+
+def test_the_metrics_of_others_may_be_anything(make_site: MakeSite) -> None:
+    text = METRICS.format(in_flight=3) + "their_ratio NaN\n"
+    assert make_site({"/metrics": (200, text)}).counts().in_flight == 3
+
+
+def test_a_missing_label_is_named(make_site: MakeSite) -> None:
+    text = METRICS.format(in_flight=3).replace('popped_total{kind="application"}', 'popped_total{kind="x"}')
+    with pytest.raises(CannotRun, match="has no greenlane_contexts_popped_total application"):
+        make_site({"/metrics": (200, text)}).counts()
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load does not go through one either."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert make_site({"/metrics": (200, METRICS.format(in_flight=3))}).counts().in_flight == 3
 
 
 @pytest.mark.parametrize("pages", [{}, {"/metrics": (200, "up 1\n")}, {"/metrics": (503, "")}])
@@ -107,7 +135,9 @@ def test_a_server_that_is_gone_makes_it_unknown(make_site: MakeSite) -> None:
     assert counts is None
 
 
-@pytest.mark.parametrize("base", ["", "localhost:8000", "ftp://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "base", ["", "localhost:8000", "ftp://127.0.0.1", "http://", "http://:80", "http://[::1", "http://h:x"]
+)
 def test_what_is_no_address_is_refused(base: str) -> None:
     with pytest.raises(CannotRun, match="is not an address"):
         Site(base)

@@ -1,0 +1,60 @@
+"""The server that the prover starts: told when it cannot start, read whatever it says, stopped at the end."""
+
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crosstalk.server import running_server
+from crosstalk.site import CannotRun
+
+Pretend = Callable[[str], None]
+
+
+@pytest.fixture
+def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretend:
+    """Have the prover start this program in the place of Python."""
+
+    def put(program: str) -> None:
+        file = tmp_path / "program"
+        file.write_text(f"#!{sys.executable}\n{program}")
+        file.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(file))
+
+    return put
+
+
+def test_a_server_that_writes_much_and_no_text_is_not_held_up(pretend: Pretend, tmp_path: Path) -> None:
+    """More than a pipe holds, and bytes that are not UTF-8: it must come to the end of its writing."""
+    done = tmp_path / "done"
+    os.mkfifo(done)
+    reading = os.open(done, os.O_RDONLY | os.O_NONBLOCK)
+    pretend(f"""
+import signal, sys
+print("serving on http://127.0.0.1:1/", flush=True)
+for _ in range(100):
+    sys.stderr.buffer.write(b"\\xff" * 10_000 + b"\\n")
+    sys.stdout.buffer.write(b"\\xff" * 10_000 + b"\\n")
+sys.stderr.flush(), sys.stdout.flush()
+open({str(done)!r}, "w").write("done")
+signal.pause()
+""")
+    with running_server(10) as address:
+        assert address == "http://127.0.0.1:1"
+        assert select.select([reading], [], [], 20)[0], "the server is held up"
+    os.close(reading)
+
+
+def test_a_server_that_does_not_start_is_told_with_what_it_said(pretend: Pretend) -> None:
+    pretend("import sys; sys.exit('no port is free')")
+    with pytest.raises(CannotRun, match="did not start: no port is free"), running_server(10):
+        pass
+
+
+def test_a_server_that_ends_without_a_word_is_told_by_its_code(pretend: Pretend) -> None:
+    pretend("import sys; sys.exit(3)")
+    with pytest.raises(CannotRun, match="it ended with code 3"), running_server(10):
+        pass
