@@ -12,7 +12,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -54,6 +53,7 @@ def show(proof: Proof, console: Console) -> None:
                 f"{name}: 0 of {tally.requests:,} requests with cross-talk, so a rate of at most"
                 f" {upper_bound(tally.requests):.3%} (3/N, at 95 % confidence)",
                 highlight=False,
+                markup=False,
             )
     for name in _caught(proof):
         witness = proof.history.witness(name)
@@ -73,7 +73,8 @@ def show(proof: Proof, console: Console) -> None:
 
 def _table(proof: Proof) -> Table:
     table = Table(
-        title=f"crosstalk prove {proof.host}  seed {proof.settings.seed}",
+        # As text: rich would take what stands in brackets, such as an IPv6 address, for markup.
+        title=Text(f"crosstalk prove {proof.host}  seed {proof.settings.seed}", style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -93,7 +94,7 @@ def _table(proof: Proof) -> Table:
 def _add_row(table: Table, proof: Proof, name: str) -> None:
     tally, verdict = proof.tally(name), proof.findings[name].verdict
     table.add_row(
-        name,
+        Text(name),
         proof.role(name),
         f"{tally.requests:,}",
         f"{tally.failed:,}",
@@ -124,7 +125,7 @@ def _caught(proof: Proof) -> list[str]:
     ]
 
 
-def _example(name: str, witness: Witness) -> str:
+def _example(name: str, witness: Witness) -> Text:
     anomaly, writer = witness.anomaly, witness.writer
     where = (
         "before writing anything"
@@ -132,13 +133,13 @@ def _example(name: str, witness: Witness) -> str:
         else f"at checkpoint {anomaly.checkpoint}, after a switch by {anomaly.after}"
     )
     lines = [
-        f"[bold]{escape(name)}[/bold]: {anomaly.kind}",
+        f": {anomaly.kind}",
         f"  read by     {_who(anomaly.reader)}, {where}",
         f"  whose own   {anomaly.reader.nonce}",
         f"  but it read {witness.value}",
         f"  written by  {'nobody in this run' if writer is None else _who(writer)}",
     ]
-    return "\n".join(lines)
+    return Text.assemble((name, "bold"), "\n".join(lines))
 
 
 def _who(probe: Probe) -> str:

@@ -116,6 +116,25 @@ def test_subjects_by_name_change_the_roles(proof: Proof) -> None:
     assert proof.role("local") == "observed"
 
 
+def test_what_a_server_says_is_shown_as_it_is(history: History, answer: Answer) -> None:
+    """Also what looks like markup: an IPv6 address, a name, a value in brackets."""
+    strategies = {
+        "[b]s[/i]": Strategy("[b]s[/i]", "subject", "", ()),
+        "[i]": Strategy("[i]", "subject", "", ()),
+    }
+    settings = Settings(None, 10, 1.0, 100, (), 7, 2, 5)
+    proof = Proof(settings, "http://[fe80::1]:8000", strategies, tuple(strategies), history)
+    for name, read in (("[b]s[/i]", "[/x]"), ("[i]", None)):
+        probe = history.issue(name, 1)
+        history.record(probe, answer(probe, read or probe.nonce))
+    judge(proof, Idle({"request": 0}, {}))
+    text = shown(proof)
+    assert "crosstalk prove http://[fe80::1]:8000" in text
+    assert "[b]s[/i]: foreign" in text
+    assert "but it read [/x]" in text
+    assert "[i]: 0 of 1 requests" in text
+
+
 def test_the_picture_shows_the_verdict_and_loads_nothing(proof: Proof) -> None:
     console = Console(file=io.StringIO(), record=True, width=60)
     show(proof, console)
