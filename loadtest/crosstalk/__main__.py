@@ -4,14 +4,18 @@
 before any other. Locust would patch too, but only when it is imported.
 """
 
-from gevent import monkey
+import sys
 
 
 def main() -> None:
     """Patch the standard library for gevent, then run the command line."""
-    monkey.patch_all()
-    from crosstalk.cli import cli
+    try:
+        from gevent import monkey
 
+        monkey.patch_all()
+        from crosstalk.cli import cli
+    except KeyboardInterrupt:  # importing Locust takes long enough to change one's mind
+        sys.exit(130)
     cli(prog_name="crosstalk")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+import gevent
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -129,7 +130,7 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
         pause=pause,
     )
     try:
-        with _terminated_is_interrupted(), _Progress(errors) as progress:
+        with _interruptible(), _Progress(errors) as progress:
             proof = run(settings, progress)
     except UnknownStrategy as error:
         raise click.BadParameter(str(error), param_hint="--strategy") from None
@@ -169,17 +170,26 @@ def _allow_many_descriptors() -> None:
 
 
 @contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does, so that the server is stopped too."""
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run with KeyboardInterrupt, so that the server is stopped too.
+
+    Python runs a signal's handler in whichever greenlet is current. One of Locust's
+    would print a traceback, or take the interrupt for itself and let the run go on:
+    it belongs to the greenlet that waits for the run's end.
+    """
+    waiting = gevent.getcurrent()
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        if gevent.getcurrent() is waiting:
+            raise KeyboardInterrupt
+        gevent.kill(waiting, KeyboardInterrupt)
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class _Progress:

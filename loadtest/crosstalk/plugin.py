@@ -9,12 +9,14 @@ import secrets
 from argparse import ArgumentParser
 from typing import Any
 
+import gevent
 from locust import events
 from locust.env import Environment
+from locust.runners import LocalRunner
 
 from crosstalk.connections import SharedClientPool
 from crosstalk.history import History
-from crosstalk.options import HOPS, PAUSE, USERS
+from crosstalk.options import HOPS, PAUSE
 from crosstalk.site import ROLES, CannotRun, Site
 from crosstalk.users import TIMEOUT, Load, ProbeUser
 from crosstalk.verdict import Verdict
@@ -24,6 +26,9 @@ logger = logging.getLogger("crosstalk")
 CANNOT_RUN = 14
 """The exit code when there is no server to load, as of ``crosstalk prove``."""
 
+CONNECTIONS = 65_535
+"""Connections that users may share: no limit, since one address has no more ports to give to one server."""
+
 
 def install(user_class: type[ProbeUser]) -> None:
     """Have Locust's events prepare ``user_class``, and judge what it did."""
@@ -31,21 +36,30 @@ def install(user_class: type[ProbeUser]) -> None:
     events.init.add_listener(_leave_broken_strategies_out)
 
     def start(environment: Environment, **_: Any) -> None:
+        # The web UI runs one test after another: nothing of the last one counts.
+        environment.process_exit_code = None
+        if hasattr(user_class, "load"):
+            del user_class.load
         try:
             user_class.load = _load(environment)
         except CannotRun as error:
             logger.error("%s", error)
             environment.process_exit_code = CANNOT_RUN
-            if environment.runner is not None and not environment.web_ui:
-                environment.runner.quit()
+            if environment.web_ui is None:
+                gevent.spawn(environment.runner.quit)  # type: ignore[union-attr]  # there is one: it starts
+            if isinstance(environment.runner, LocalRunner):
+                raise gevent.GreenletExit from None  # ends the greenlet that would make the users now
+
+    def stop(**_: Any) -> None:
+        if hasattr(user_class, "load"):
+            user_class.load.pool.close()
 
     def end(environment: Environment, **_: Any) -> None:
-        load = getattr(user_class, "load", None)
-        if load is not None:
-            _set_exit_code(environment, load.history)
-            load.pool.close()
+        if hasattr(user_class, "load"):
+            _set_exit_code(environment, user_class.load.history)
 
     events.test_start.add_listener(start)
+    events.test_stop.add_listener(stop)
     events.quitting.add_listener(end)
 
 
@@ -73,8 +87,9 @@ def _leave_broken_strategies_out(environment: Environment, **_: Any) -> None:
 
 def _load(environment: Environment) -> Load:
     options: Any = environment.parsed_options
-    listed = Site(environment.host or "").strategies()
-    if chosen := options.strategy:
+    site = Site(environment.host or "")
+    listed = site.strategies()
+    if chosen := _names(options.strategy):
         if unknown := [name for name in chosen if name not in listed]:
             raise CannotRun(f"no strategy {', '.join(unknown)}; there are: {', '.join(listed)}")
         strategies = dict.fromkeys(ROLES, tuple(chosen))
@@ -82,9 +97,27 @@ def _load(environment: Environment) -> Load:
         strategies = {
             role: tuple(name for name, each in listed.items() if each.role == role) for role in ROLES
         }
-    seed = secrets.randbits(32) if options.seed is None else options.seed
-    users = max(options.num_users or 0, USERS)
-    return Load(History(seed), strategies, options.hops, options.pause, SharedClientPool(users, TIMEOUT))
+    # Several workers with one seed would issue the same nonces, and be blind to each other's.
+    history = History(_seed(options.seed) + getattr(environment.runner, "worker_index", 0))
+    pool = SharedClientPool(CONNECTIONS, TIMEOUT)
+    return Load(site.base, history, strategies, options.hops, options.pause, pool)
+
+
+# The form of the web UI gives the options as text, and those left empty as "".
+
+
+def _names(given: str | list[str] | None) -> list[str]:
+    texts = [given] if isinstance(given, str) else given or []
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def _seed(given: str | int | None) -> int:
+    if given is None or given == "":
+        return secrets.randbits(32)
+    try:
+        return int(given)
+    except ValueError:
+        raise CannotRun(f"{given!r} is no seed: it takes a whole number") from None
 
 
 def _set_exit_code(environment: Environment, history: History) -> None:
@@ -102,6 +135,7 @@ def _set_exit_code(environment: Environment, history: History) -> None:
         )
     if cross_talk:
         environment.process_exit_code = Verdict.CROSS_TALK.exit_code
-    elif not requests:
-        # Locust itself exits 0 when nothing was sent at all.
+    elif not requests and not environment.stats.total.num_requests:
+        # Locust itself exits 0 when nothing was sent at all. (A master sends nothing and
+        # has its workers' figures.)
         environment.process_exit_code = Verdict.INCONCLUSIVE.exit_code

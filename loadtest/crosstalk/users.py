@@ -48,6 +48,7 @@ class Load:
     """What a class of users does, and where its results go.
 
     Attributes:
+        base: the server's address, without a slash at its end.
         history: issues the nonces and records the replies.
         strategies: the names to probe, by role: users of a role take turns.
         hops: switches in each request, each with a checkpoint after it.
@@ -56,6 +57,7 @@ class Load:
 
     """
 
+    base: str
     history: History
     strategies: dict[str, tuple[str, ...]]
     hops: int
@@ -144,6 +146,9 @@ class ProbeUser(FastHttpUser):
             judgement = load.history.record(probe, reply)
             if judgement.cross_talk:
                 response.failure(CrossTalk(load.failure_message(probe, judgement, reply)))
+            elif Check.MISSING in judgement.checks:
+                number = judgement.checks.index(Check.MISSING) + 1
+                response.failure(f"missing under {strategy}: nothing of its own at checkpoint {number}")
 
     def _send(self, probe: Probe) -> ResponseContextManager:
         load, nonce = self.load, probe.nonce
@@ -155,10 +160,11 @@ class ProbeUser(FastHttpUser):
         post = draw() < POST_SHARE
         return self.client.request(
             "POST" if post else "GET",
-            f"/probe/{probe.strategy}?{query}",
+            f"{load.base}/probe/{probe.strategy}?{query}",
             name=f"/probe/{probe.strategy}",
             data={"nonce": nonce} if post else None,
             headers=headers,
+            allow_redirects=False,  # another request than the one that was sent would be judged
             catch_response=True,
         )
 

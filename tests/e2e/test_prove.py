@@ -1,5 +1,7 @@
 """The proof, end to end: real servers, real Locust, real sockets, real exit codes."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -7,8 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 
@@ -121,6 +126,21 @@ def test_a_server_that_serves_errors_is_inconclusive(serve: Serve) -> None:
     assert "status 503: busy" in done.stdout
 
 
+def test_a_redirect_is_no_reply(serve: Serve) -> None:
+    """What answers then is another request than the one that was sent."""
+    done = prove(*SHORT, "--host", serve("broken_apps:redirects"))
+    assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
+    assert "x status 307" in done.stdout
+
+
+def test_a_server_that_dies_under_load_is_inconclusive(serve: Serve) -> None:
+    done = prove(*SHORT, "--host", serve("broken_apps:dies"))
+    assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
+    assert "requests failed" in done.stdout
+    assert "what is left at idle is not known" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_too_few_requests_are_inconclusive(serve: Serve) -> None:
     done = prove(*SHORT, "--min-requests", "100000", "--host", serve())
     assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
@@ -176,9 +196,36 @@ def test_an_interrupt_ends_the_run_and_its_server(number: signal.Signals) -> Non
     running.send_signal(number)
     _out, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "interrupted, no verdict" in errors
-    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == "crosstalk: interrupted, no verdict"
+    assert "KeyboardInterrupt" not in errors
     assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_for_the_greenlet_that_waits(number: signal.Signals) -> None:
+    """Whichever greenlet the signal meets goes on: one of Locust's would swallow the interrupt."""
+    program = f"""
+from crosstalk.__main__ import main
+import os, gevent
+from gevent import monkey
+monkey.patch_all()
+from crosstalk.cli import _interruptible
+
+def met():
+    os.kill(os.getpid(), {number.value})
+    gevent.sleep(0)
+    print("went on", flush=True)
+
+try:
+    with _interruptible():
+        other = gevent.spawn(met)
+        gevent.sleep(30)
+except KeyboardInterrupt:
+    other.join()
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.split("\n"), done.stderr) == (["went on", "interrupted", ""], "")
 
 
 def locust(host: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -208,8 +255,9 @@ def locust(host: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_plain_locust_loads_the_subjects(serve: Serve) -> None:
-    done = locust(serve())
+@pytest.mark.parametrize("end", ["", "/"])
+def test_plain_locust_loads_the_subjects(serve: Serve, end: str) -> None:
+    done = locust(serve() + end)
     assert done.returncode == 0, done.stderr
     assert "/probe/local" in done.stderr
     assert "/probe/context" in done.stderr
@@ -223,9 +271,109 @@ def test_plain_locust_shows_cross_talk_as_failures_of_their_own(serve: Serve) ->
     assert "/probe/local" not in done.stderr
 
 
-def test_plain_locust_without_a_server_says_so(tmp_path: Path) -> None:
+def test_plain_locust_shows_lost_data_as_failures_too(serve: Serve) -> None:
+    done = locust(serve("broken_apps:forgets"))
+    assert done.returncode == 1, done.stderr
+    assert "missing under local: nothing of its own at checkpoint 1" in done.stderr
+
+
+def test_plain_locust_without_a_server_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         done = locust(f"http://127.0.0.1:{free.getsockname()[1]}")
     assert done.returncode == 14
     assert "no server answers" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class WebUI:
+    """Locust with its web UI in a process of its own."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--hops", "3", "--pause", "5"),
+                *("--web-host", "127.0.0.1", "--web-port", str(port)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self.wait_for("Starting web interface")
+
+    def wait_for(self, text: str) -> None:
+        """Read Locust's log until there is a line with ``text``."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+            if text in line:
+                return
+            assert "Traceback" not in line, self.log
+        raise AssertionError(self.log)
+
+    def start(self, host: str, **fields: object) -> None:
+        """What the button does: the form has a field for each of the locustfile's options."""
+        form = {"strategy": "", "seed": "", "user_count": 20, "spawn_rate": 20, "host": host} | fields
+        assert json.loads(self.post("/swarm", **form))["success"]
+
+    def post(self, path: str, **fields: object) -> bytes:
+        with urlopen(f"{self.base}{path}", urlencode(fields).encode(), timeout=20) as reply:
+            return bytes(reply.read())
+
+    def requests(self) -> dict[str, tuple[int, int]]:
+        """Requests and failures by name, so far."""
+        with urlopen(f"{self.base}/stats/requests/csv", timeout=20) as reply:
+            rows = list(csv.DictReader(io.TextIOWrapper(reply)))
+        return {row["Name"]: (int(row["Request Count"]), int(row["Failure Count"])) for row in rows}
+
+    def run(self, host: str, **fields: object) -> dict[str, tuple[int, int]]:
+        """Run a test until it has made some requests, and return what was requested."""
+        self.start(host, **fields)
+        self.wait_for("All users spawned")
+        deadline = time.monotonic() + 20
+        while self.requests()["Aggregated"][0] < 50:
+            assert time.monotonic() < deadline, self.log
+        requests = self.requests()
+        self.post("/stop")
+        return requests
+
+
+@pytest.fixture
+def web_ui() -> Iterator[WebUI]:
+    ui = WebUI()
+    yield ui
+    ui.process.terminate()
+    _out, errors = ui.process.communicate(timeout=30)
+    assert "Traceback" not in "".join(ui.log) + errors
+    assert ui.process.returncode == 0
+
+
+def test_the_web_ui_runs_one_test_after_another(serve: Serve, web_ui: WebUI) -> None:
+    """Also with a slash behind the host; without a server none runs, and the next one is not spoiled."""
+    host = serve()
+    for address in (host, f"{host}/"):
+        requests = web_ui.run(address)
+        assert set(requests) == {"/probe/local", "/probe/context", "Aggregated"}
+        assert requests["Aggregated"][1] == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        web_ui.start(f"http://127.0.0.1:{free.getsockname()[1]}")
+        web_ui.wait_for("no server answers")
+    assert web_ui.requests() == {"Aggregated": (0, 0)}
+    assert web_ui.run(host)["Aggregated"][1] == 0
+
+
+def test_the_web_ui_takes_the_options_of_its_form(serve: Serve, web_ui: WebUI) -> None:
+    """They come as text."""
+    host = serve()
+    assert set(web_ui.run(host, strategy="context", seed="7")) == {"/probe/context", "Aggregated"}
+    web_ui.start(host, seed="x")
+    web_ui.wait_for("'x' is no seed")
+    both = {"/probe/local", "/probe/context", "Aggregated"}
+    assert set(web_ui.run(host, strategy="local, context", seed="")) == both
