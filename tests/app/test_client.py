@@ -34,6 +34,16 @@ def test_the_address_comes_from_the_settings(app: App, client: Client) -> None:
         assert request.url == "https://shop.example/root/x?y=https://z"
 
 
+def test_subdomain_and_scheme(app: App, client: Client) -> None:
+    """B48: each by itself, where no base_url says both."""
+    app.config["SERVER_NAME"] = "shop.example"
+    assert client.get("/url", subdomain="eu", url_scheme="https").text == "https://eu.shop.example/url"
+    with app.test_request_context("/x", url_scheme="https"):
+        assert request.url == "https://shop.example/x"
+    with pytest.raises(TypeError, match="leave out subdomain and url_scheme"):
+        client.get("/url", base_url="http://a", subdomain="eu")
+
+
 def test_environ_base(client: Client) -> None:
     """B44: what every request of a client has in common."""
     assert client.get("/from").json == ["127.0.0.1", "greenlane-test"]

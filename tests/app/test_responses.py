@@ -82,6 +82,14 @@ def test_headers_beside_the_body(app: App, make: Callable[[], Any]) -> None:
     assert (reply.text, reply.headers.getlist("X-A"), reply.content_type) == ("text", ["1"], "text/plain")
 
 
+@pytest.mark.parametrize("body", ["text", {"a": 1}, PlainResponse("made", headers={"X-A": "0"})])
+@pytest.mark.parametrize("headers", [[("X-A", "1"), ("X-A", "2")], {"X-A": ["1", "2"]}])
+def test_a_header_more_than_once(app: App, body: Any, headers: Any) -> None:
+    """B31: two cookies are two headers, whatever kind of body they stand beside."""
+    app.add_url_rule("/", "index", lambda: (body, headers))
+    assert app.test_client().get("/").headers.getlist("X-A") == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -55,6 +55,28 @@ def test_options_of_ones_own(app: App) -> None:
     assert text(app, "/", "OPTIONS") == "mine: OPTIONS"
 
 
+def test_options_by_demand(app: App) -> None:
+    """B33: provide_automatic_options says who answers OPTIONS, if anybody."""
+    app.add_url_rule("/no", "no", lambda: "", provide_automatic_options=False)
+    app.add_url_rule("/yes", "yes", lambda: "mine", provide_automatic_options=True, methods=["OPTIONS"])
+    client = app.test_client()
+    assert (client.options("/no").status_code, client.options("/no").allow.as_set()) == (405, {"get", "head"})
+    assert (client.options("/yes").text, client.options("/yes").allow.as_set()) == ("", {"options"})
+
+
+def test_one_method_of_an_object_for_two_rules(app: App) -> None:
+    """B33: a bound method is the same view each time that it is taken from its object."""
+
+    class Pages:
+        def page(self, number: int = 1) -> str:
+            return str(number)
+
+    pages = Pages()
+    app.add_url_rule("/", view_func=pages.page)
+    app.add_url_rule("/<int:number>", view_func=pages.page)
+    assert (text(app, "/"), text(app, "/7")) == ("1", "7")
+
+
 def test_slashes(app: App) -> None:
     """B33: a missing slash is redirected, unless the rule says not to mind."""
     app.add_url_rule("/dir/", "directory", lambda: "dir")

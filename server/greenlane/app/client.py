@@ -27,19 +27,35 @@ class EnvironBuilder(werkzeug.test.EnvironBuilder):
         path: the path, or a whole URL, with the query if there is one.
         base_url: where the App is mounted, instead of PREFERRED_URL_SCHEME,
             SERVER_NAME (by default ``localhost``) and APPLICATION_ROOT.
+        subdomain: goes before SERVER_NAME.
+        url_scheme: instead of PREFERRED_URL_SCHEME.
         args: more positional arguments of Werkzeug's class.
         kwargs: its keyword arguments: ``method``, ``headers``, ``data``, ``json``, ...
+
+    Raises:
+        TypeError: a ``subdomain`` or ``url_scheme`` beside a ``base_url``, which has its own.
 
     """
 
     json_dumps = staticmethod(jsoncodec.dumps)
 
     def __init__(
-        self, app: "App", path: str = "/", base_url: str | None = None, *args: Any, **kwargs: Any
+        self,
+        app: "App",
+        path: str = "/",
+        base_url: str | None = None,
+        subdomain: str | None = None,
+        url_scheme: str | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
+        if base_url is not None and (subdomain or url_scheme):
+            raise TypeError("base_url has a host and a scheme: leave out subdomain and url_scheme.")
         if base_url is None:
             config = app.config
-            scheme, host = config["PREFERRED_URL_SCHEME"], config["SERVER_NAME"] or "localhost"
+            scheme, host = url_scheme or config["PREFERRED_URL_SCHEME"], config["SERVER_NAME"] or "localhost"
+            if subdomain:
+                host = f"{subdomain}.{host}"
             if path.startswith(("http://", "https://")):
                 scheme, host, *rest = urlsplit(path)
                 path = urlunsplit(("", "", *rest))

@@ -35,7 +35,8 @@ def make_response(app: "App", value: Any) -> "Response":
     elif status is not None:
         response.status_code = status
     if headers:
-        response.headers.update(headers)
+        # As Headers first, because of a list update() keeps only the last of a name.
+        response.headers.update(Headers(headers))
     return response
 
 

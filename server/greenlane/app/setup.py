@@ -108,6 +108,7 @@ class Setup:
         rule: str,
         endpoint: str | None = None,
         view_func: View | None = None,
+        provide_automatic_options: bool | None = None,
         *,
         methods: Iterable[str] | None = None,
         **options: Any,
@@ -119,8 +120,9 @@ class Setup:
             endpoint: the name for :func:`url_for`; by default the function's name.
             view_func: the function. It may be left out and put into
                 ``view_functions`` later.
-            methods: the HTTP methods; by default GET. HEAD comes with GET, and
-                OPTIONS is answered automatically unless it is listed.
+            provide_automatic_options: answer OPTIONS without the view; by default
+                unless ``methods`` lists it.
+            methods: the HTTP methods; by default GET. HEAD comes with GET.
             options: for :class:`werkzeug.routing.Rule` (``defaults``,
                 ``strict_slashes``, ``host``, ...).
 
@@ -139,16 +141,19 @@ class Setup:
                 raise TypeError("add_url_rule needs an endpoint or a view_func")
             endpoint = view_func.__name__
         known = self.view_functions.get(endpoint)
-        if view_func is not None and known is not None and known is not view_func:
+        # Not by identity: a bound method is a new object each time.
+        if view_func is not None and known is not None and known != view_func:
             raise AssertionError(
                 f"The endpoint {endpoint!r} belongs to another view function ({known!r}): "
                 "give one of them a name of its own with endpoint="
             )
         names = {"GET"} if methods is None else {name.upper() for name in methods}
-        # The App answers OPTIONS for endpoints whose rule says so by this attribute.
-        automatic_options = "OPTIONS" not in names
-        url_rule = AppRule(rule, endpoint=endpoint, methods=names | {"OPTIONS"}, **options)
-        url_rule.automatic_options = automatic_options
+        if provide_automatic_options is None:
+            provide_automatic_options = "OPTIONS" not in names
+        if provide_automatic_options:
+            names.add("OPTIONS")
+        url_rule = AppRule(rule, endpoint=endpoint, methods=names, **options)
+        url_rule.automatic_options = provide_automatic_options
         self.url_map.add(url_rule)
         if view_func is not None:
             self.view_functions[endpoint] = view_func
