@@ -151,6 +151,8 @@ def test_calling_a_local_gives_a_proxy_to_the_name() -> None:
     assert repr(proxy) == "<LocalProxy unbound>"
     with pytest.raises(RuntimeError, match="'name'"):
         proxy.upper()
+    with pytest.raises(RuntimeError, match="^say who$"):
+        local("name", unbound_message="say who").upper()
     local.name = "ada"
     assert proxy.upper() == "ADA"
     release_local(local)

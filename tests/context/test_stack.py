@@ -50,6 +50,17 @@ def test_calling_a_stack_gives_a_proxy_to_its_top() -> None:
         _ = proxy == [1]
 
 
+def test_a_proxy_to_an_attribute_of_the_top() -> None:
+    """B17, B24: with a message of its own for the empty stack."""
+    stack: LocalStack[complex] = LocalStack()
+    real = stack("real", unbound_message="push a number")
+    with pytest.raises(RuntimeError, match="^push a number$"):
+        _ = real + 1
+    stack.push(2 + 1j)
+    assert real == 2
+    stack.pop()
+
+
 def test_the_ident_function_is_the_inner_locals() -> None:
     """B18: get and set."""
     stack: LocalStack[str] = LocalStack()

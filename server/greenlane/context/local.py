@@ -58,11 +58,17 @@ class Local:
         """Iterate over ``(ident, values)`` of all idents, as a snapshot."""
         return iter([(ident, dict(values)) for ident, values in self.__storage__.items()])
 
-    def __call__(self, name: str) -> "LocalProxy[Any]":
-        """Return a proxy to the attribute ``name`` of whichever ident uses the proxy."""
+    def __call__(self, name: str, *, unbound_message: str | None = None) -> "LocalProxy[Any]":
+        """Return a proxy to the attribute ``name`` of whichever ident uses the proxy.
+
+        Args:
+            name: the attribute.
+            unbound_message: the text of the RuntimeError where it is not set.
+
+        """
         from greenlane.context.proxy import LocalProxy
 
-        return LocalProxy(self, name)
+        return LocalProxy(self, name, unbound_message)
 
     def __release_local__(self) -> None:
         """Drop everything that the current ident has set."""

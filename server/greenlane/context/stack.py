@@ -43,9 +43,15 @@ class LocalStack(Generic[T]):
         """Drop the current ident's whole stack."""
         self._local.__release_local__()
 
-    def __call__(self) -> LocalProxy[T]:
-        """Return a proxy to whatever is on top when the proxy is used."""
-        return LocalProxy(self)
+    def __call__(self, name: str | None = None, *, unbound_message: str | None = None) -> LocalProxy[T]:
+        """Return a proxy to whatever is on top when the proxy is used.
+
+        Args:
+            name: an attribute of it to stand for instead.
+            unbound_message: the text of the RuntimeError where the stack is empty.
+
+        """
+        return LocalProxy(self, name, unbound_message)
 
     def push(self, obj: T) -> list[T]:
         """Put ``obj`` on top of the current ident's stack and return that stack."""
