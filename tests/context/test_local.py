@@ -151,7 +151,7 @@ def test_calling_a_local_gives_a_proxy_to_the_name() -> None:
     assert repr(proxy) == "<LocalProxy unbound>"
     with pytest.raises(RuntimeError, match="'name'"):
         proxy.upper()
-    with pytest.raises(RuntimeError, match="^say who$"):
+    with pytest.raises(RuntimeError, match=r"^say who$"):
         local("name", unbound_message="say who").upper()
     local.name = "ada"
     assert proxy.upper() == "ADA"

@@ -1,6 +1,7 @@
 """LocalStack: a stack in each lane."""
 
 import contextvars
+from typing import Any
 
 import gevent
 import pytest
@@ -53,8 +54,8 @@ def test_calling_a_stack_gives_a_proxy_to_its_top() -> None:
 def test_a_proxy_to_an_attribute_of_the_top() -> None:
     """B17, B24: with a message of its own for the empty stack."""
     stack: LocalStack[complex] = LocalStack()
-    real = stack("real", unbound_message="push a number")
-    with pytest.raises(RuntimeError, match="^push a number$"):
+    real: Any = stack("real", unbound_message="push a number")
+    with pytest.raises(RuntimeError, match=r"^push a number$"):
         _ = real + 1
     stack.push(2 + 1j)
     assert real == 2
