@@ -1,5 +1,6 @@
 """``crosstalk``: the command line of the proof."""
 
+import math
 import os
 import resource
 import secrets
@@ -25,8 +26,18 @@ from crosstalk.site import CannotRun
 
 CANNOT_RUN = 14
 INTERRUPTED = 130
+SPARE_DESCRIPTORS = 300
+"""Open files beside one connection for each user: Python's, Locust's, and the controls' connections."""
+
 PLAIN_EVERY = 5.0
 """Seconds between two lines of progress where no terminal can redraw one."""
+
+
+def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse "nan" and "inf", which pass every bound and would load for ever."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds", param=param)
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,6 +63,7 @@ def cli() -> None:
 @click.option(
     "--duration",
     type=click.FloatRange(1),
+    callback=_finite,
     default=options.DURATION,
     show_default=True,
     metavar="SECONDS",
@@ -116,7 +128,7 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
     console, errors = Console(record=folder is not None), Console(stderr=True)
-    _allow_many_descriptors()
+    _check_descriptors(users)
     if folder is not None:
         _check_writable(folder)
     settings = Settings(
@@ -162,11 +174,15 @@ def _check_writable(folder: Path) -> None:
         raise click.BadParameter(f"cannot write into {folder}", param_hint="--report")
 
 
-def _allow_many_descriptors() -> None:
-    """Raise the soft limit of open files to the hard one: a connection is a descriptor."""
+def _check_descriptors(users: int) -> None:
+    """Raise the limit of open files as far as it goes, and see that each user may have a connection."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = soft - SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and users > most:
+        raise click.BadParameter(f"at most {most:,} with {soft:,} open files allowed", param_hint="--users")
 
 
 @contextmanager

@@ -32,8 +32,16 @@ _STYLES = {
 }
 
 _COUNTS = (
-    "requests", "failed", "checks", "foreign", "stale", "missing", "torn", "in flight", "threads",
-)  # fmt: skip
+    "requests",
+    "failed",
+    "checks",
+    "foreign",
+    "stale",
+    "missing",
+    "torn",
+    "peak in\nflight",
+    "native\nthreads",
+)
 
 
 def show(proof: Proof, console: Console) -> None:

@@ -167,6 +167,8 @@ def test_a_server_without_probes_cannot_run(serve: Serve) -> None:
     [
         (["--strategy", "nothing"], "no strategy nothing: the server has"),
         (["--users", "1"], "--users"),
+        (["--users", "100000000"], "open files allowed"),
+        (["--duration", "nan"], "nan is not a number of seconds"),
         (["--hops", "65"], "--hops"),
         (["--pause", "x"], "--pause"),
         (["--report", "/dev/null/x"], "--report"),
