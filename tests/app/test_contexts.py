@@ -137,6 +137,9 @@ def test_push_ends_a_preserved_context(app: App) -> None:
 def test_push_brings_an_application_context(app: App) -> None:
     """B35: when there is none, another App's, or one that a live request uses."""
     other = App("other")
+    with app.app_context(), other.test_request_context() as foreign:
+        assert foreign.implicit_app_contexts == [app_stack.top]
+        assert current_app.name == "other"
     with app.app_context() as free:
         with app.test_request_context() as first:
             assert first.implicit_app_contexts == [None]

@@ -249,8 +249,10 @@ def test_another_key_is_not_enough_and_fallbacks_are(app: App) -> None:
     signed = app.session_interface.signing_serializer(app).dumps({"user": "ada"})  # type: ignore[attr-defined]
     app.config["SECRET_KEY_FALLBACKS"], app.secret_key = [app.secret_key], "another"
     assert session_of(app, signed) == {"user": "ada"}
+    anew = app.session_interface.signing_serializer(app).dumps({"user": "ada"})  # type: ignore[attr-defined]
     app.config["SECRET_KEY_FALLBACKS"] = None
     assert session_of(app, signed) == {}
+    assert session_of(app, anew) == {"user": "ada"}
 
 
 @pytest.mark.parametrize(

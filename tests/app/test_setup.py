@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 
-from greenlane import App, Response, current_app, g, request
+from greenlane import App, Response, abort, current_app, g, request
 from greenlane.app import Config
 from greenlane.app.config import DEFAULTS
 
@@ -211,11 +211,14 @@ def test_the_handler_of_500_gets_the_original(app: App) -> None:
     assert [str(error) for error in seen] == ["mine"]
 
 
-def test_a_redirect_is_not_an_error(app: App) -> None:
-    """B56: a handler of every HTTP error does not see redirects to the canonical URL."""
+def test_what_is_not_an_error(app: App) -> None:
+    """B56: a handler of every HTTP error sees neither redirects to the canonical URL nor abort(response)."""
     app.register_error_handler(HTTPException, lambda error: "caught")
     app.add_url_rule("/dir/", "directory", lambda: "dir")
+    app.add_url_rule("/enough", "enough", lambda: abort(Response("enough", 202)))
     assert app.test_client().get("/dir").status_code == 308
+    assert text(app, "/enough") == "enough"
+    assert text(app, "/nothing") == "caught"
 
 
 @pytest.mark.parametrize(

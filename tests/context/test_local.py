@@ -272,6 +272,7 @@ def test_sweeping_leaves_the_living_alone() -> None:
     for number, each in enumerate(living):
         each.switch(number)
         in_greenlet(lambda number=number: setattr(local, "number", -number))  # type: ignore[misc]
+    assert local.__storage__._sweep_at > len(living), "it sweeps again for each greenlet that comes"
     assert len(local.__storage__) == len(living)
     assert [each.switch() for each in living] == list(range(len(living)))
 

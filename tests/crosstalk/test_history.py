@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from crosstalk.history import KEPT_ANOMALIES, History
 from crosstalk.oracle import Check
@@ -24,7 +25,7 @@ def test_a_seed_repeats_the_nonces_and_another_does_not() -> None:
 def test_clean_replies_are_counted(history: History, answer: Answer) -> None:
     for number in range(3):
         probe = history.issue("local", number)
-        history.record(probe, answer(probe, probe.nonce, probe.nonce, in_flight=number + 1, switches=number))
+        history.record(probe, answer(probe, probe.nonce, probe.nonce, in_flight=3 - number, switches=number))
     tally = history.tally("local")
     assert (tally.requests, tally.failed, tally.cross_talk, tally.stale) == (3, 0, 0, 0)
     assert tally.checks == {Check.OWN: 6}
@@ -66,6 +67,20 @@ def test_a_witness_with_a_known_writer_comes_first(history: History, answer: Ans
     assert history.witness("shared").writer is known  # type: ignore[union-attr]
     history.record(known, answer(known, known.nonce))
     assert history.witness("shared").value == known.nonce  # type: ignore[union-attr]
+
+
+def test_a_foreign_reading_tells_more_than_a_stale_or_a_torn_one(history: History, answer: Answer) -> None:
+    writer, *readers = (history.issue("shared", user) for user in range(4))
+    history.record(writer, answer(writer, writer.nonce))
+    torn = answer(readers[0], "replaced below")
+    torn = replace(torn, checkpoints=(replace(torn.checkpoints[0], read={"a": writer.nonce, "b": None}),))
+    stale = answer(readers[1], readers[1].nonce, found=writer.nonce)
+    foreign = answer(readers[2], writer.nonce)
+    for reader, reply, kind in zip(
+        readers, (torn, stale, foreign), ("torn", "stale", "foreign"), strict=True
+    ):
+        history.record(reader, reply)
+        assert history.witness("shared").anomaly.kind == kind  # type: ignore[union-attr]
 
 
 def test_a_nonce_that_was_never_issued_has_no_writer(history: History, answer: Answer) -> None:

@@ -133,6 +133,7 @@ def test_what_a_server_says_is_shown_as_it_is(history: History, answer: Answer) 
     assert "[b]s[/i]: foreign" in text
     assert "but it read [/x]" in text
     assert "[i]: 0 of 1 requests" in text
+    assert "[b]s[/i]: 0 of" not in text, "a bound on the rate of what was seen"
 
 
 def test_the_picture_shows_the_verdict_and_loads_nothing(proof: Proof) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crosstalk import server
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun
 
@@ -58,3 +59,38 @@ def test_a_server_that_ends_without_a_word_is_told_by_its_code(pretend: Pretend)
     pretend("import sys; sys.exit(3)")
     with pytest.raises(CannotRun, match="it ended with code 3"), running_server(10):
         pass
+
+
+def test_a_server_that_never_says_where_it_serves_is_not_waited_for_long(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STARTING", 0.2)
+    pretend("import signal; signal.pause()")
+    with pytest.raises(CannotRun, match="it ended with code -9"), running_server(10):
+        pass
+
+
+def test_a_server_is_asked_to_stop_and_may_finish(pretend: Pretend, tmp_path: Path) -> None:
+    pretend(f"""
+import pathlib, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path({str(tmp_path)!r}, "drained").touch()))
+print("serving on http://127.0.0.1:1/", flush=True)
+while True:
+    signal.pause()
+""")
+    with running_server(10):
+        pass
+    assert (tmp_path / "drained").exists()
+
+
+def test_a_server_that_does_not_stop_is_killed(pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STOPPING", 0.2)
+    pretend("""
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("serving on http://127.0.0.1:1/", flush=True)
+while True:
+    signal.pause()
+""")
+    with running_server(10):
+        pass  # leaving waits for its end

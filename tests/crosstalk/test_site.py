@@ -2,6 +2,7 @@
 
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -108,6 +109,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # what urlopen() made before looks at no variables
     assert make_site({"/metrics": (200, METRICS.format(in_flight=3))}).counts().in_flight == 3
 
 
@@ -127,6 +129,16 @@ def test_what_is_left_after_waiting_is_told(make_site: MakeSite) -> None:
 def test_requests_still_in_flight_make_it_unknown(make_site: MakeSite) -> None:
     idle, _counts = make_site({"/metrics": (200, METRICS.format(in_flight=3))}).at_idle(patience=0)
     assert idle.unknown == "3 requests are still in flight"
+
+
+def test_requests_in_flight_that_hold_nothing_are_waited_for_too(make_site: MakeSite) -> None:
+    text = METRICS.format(in_flight=1).replace(
+        'popped_total{kind="request"} 8', 'popped_total{kind="request"} 9'
+    )
+    idle, _counts = make_site({"/metrics": (200, text.replace('"local"} 2', '"local"} 0'))}).at_idle(
+        patience=0
+    )
+    assert idle.unknown == "1 requests are still in flight"
 
 
 def test_a_server_that_is_gone_makes_it_unknown(make_site: MakeSite) -> None:

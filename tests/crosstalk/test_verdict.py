@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations, product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crosstalk.history import Tally
 from crosstalk.oracle import Check
@@ -84,32 +83,32 @@ def test_entries_are_looked_for_in_the_strategys_own_locals() -> None:
     assert entries_left(idle, ("local", "empty", "unknown")) == ["2 entries left in 'local' at idle"]
 
 
-@given(
-    st.dictionaries(st.text(max_size=3), st.sampled_from(Verdict), min_size=1),
-    st.dictionaries(st.text(max_size=3), st.sampled_from(Verdict)),
-    st.integers(-1, 1),
-    st.booleans(),
-)
-def test_the_first_verdict_that_applies_is_taken(
-    subjects: dict[str, Verdict], controls: dict[str, Verdict], contexts: int, unknown: bool
-) -> None:
-    idle = Idle({"request": contexts}, {}, "gone" if unknown else None)
-    verdict = judge_run(
-        {name: finding(each) for name, each in subjects.items()},
-        {name: finding(each) for name, each in controls.items()},
-        idle,
-    ).verdict
-    found = set(subjects.values())
-    if Verdict.CROSS_TALK in found:
-        assert verdict is Verdict.CROSS_TALK
-    elif Verdict.LEAK in found or contexts:
-        assert verdict is Verdict.LEAK
-    elif not controls or set(controls.values()) != {Verdict.CROSS_TALK}:
-        assert verdict is Verdict.BLIND
-    elif found - {Verdict.ISOLATED} or unknown:
-        assert verdict is not Verdict.ISOLATED
-    else:
-        assert verdict is Verdict.ISOLATED
+def every_set(least: int) -> list[set[Verdict]]:
+    return [set(one) for size in range(least, 6) for one in combinations(Verdict, size)]
+
+
+@pytest.mark.parametrize("unknown", [None, "gone"])
+@pytest.mark.parametrize("contexts", [-1, 0, 1])
+def test_the_first_verdict_that_applies_is_taken(contexts: int, unknown: str | None) -> None:
+    """Every combination of findings on subjects and controls."""
+    idle = Idle({"request": contexts}, {}, unknown)
+    for subjects, controls in product(every_set(1), every_set(0)):
+        verdict = judge_run(
+            {each.value: finding(each) for each in subjects},
+            {each.value: finding(each) for each in controls},
+            idle,
+        ).verdict
+        if Verdict.CROSS_TALK in subjects:
+            expected = Verdict.CROSS_TALK
+        elif Verdict.LEAK in subjects or contexts:
+            expected = Verdict.LEAK
+        elif controls != {Verdict.CROSS_TALK}:
+            expected = Verdict.BLIND
+        elif subjects != {Verdict.ISOLATED} or unknown:
+            expected = Verdict.INCONCLUSIVE
+        else:
+            expected = Verdict.ISOLATED
+        assert verdict is expected, (subjects, controls)
 
 
 def test_a_blind_run_names_the_control_and_why() -> None:

@@ -169,10 +169,7 @@ class Storage(Mapping[Hashable, Values]):
         # discard while this generator is suspended.
         for reference in list(self._greenlets):
             ident = reference()
-            if ident is None:
-                continue
-            # A dead one never runs again, so nobody can read what it had.
-            if not ident.dead and self.find(ident):
+            if ident is not None and self.find(ident):
                 yield ident
         for other, values in list(self._others.items()):
             if values:
