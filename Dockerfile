@@ -19,7 +19,8 @@ ENV PATH=/opt/greenlane/bin:$PATH PYTHONUNBUFFERED=1
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8000
+# Without proxies: those of a Docker client's settings are in every container's environment.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+  CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:8000/healthz', timeout=2)"]
 # As a list, so that SIGTERM reaches the server, which then drains.
 CMD ["greenlane", "run", "--host", "0.0.0.0", "--allow-remote"]
