@@ -28,10 +28,10 @@ def test_requests(client: Client) -> None:
 
 def test_the_address_comes_from_the_settings(app: App, client: Client) -> None:
     """B48: where the App says it is served, the client and test_request_context ask for it."""
-    app.config.update(SERVER_NAME="shop.example", APPLICATION_ROOT="/root", PREFERRED_URL_SCHEME="https")
-    assert client.get("/url").text == "https://shop.example/root/url"
+    app.config.update(SERVER_NAME="shop.example", APPLICATION_ROOT="/base", PREFERRED_URL_SCHEME="https")
+    assert client.get("/url").text == "https://shop.example/base/url"
     with app.test_request_context("/x?y=https://z"):
-        assert request.url == "https://shop.example/root/x?y=https://z"
+        assert request.url == "https://shop.example/base/x?y=https://z"
 
 
 def test_subdomain_and_scheme(app: App, client: Client) -> None:

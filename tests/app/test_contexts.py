@@ -242,11 +242,11 @@ def test_nested_application_contexts() -> None:
 
 def test_contexts_from_an_environ(app: App) -> None:
     """B48: test_request_context and request_context bind the request, until the block ends."""
-    with app.test_request_context("/a?b=c", base_url="http://example.org/root"):
-        assert request.url == "http://example.org/root/a?b=c"
+    with app.test_request_context("/a?b=c", base_url="http://example.org/base"):
+        assert request.url == "http://example.org/base/a?b=c"
         environ = request.environ
     with app.request_context(environ):
-        assert request.url == "http://example.org/root/a?b=c"
+        assert request.url == "http://example.org/base/a?b=c"
     with pytest.raises(RuntimeError):
         request.url  # noqa: B018
 

@@ -199,15 +199,15 @@ def site(app: App) -> App:
 
 def test_url_for_inside_a_request(site: App) -> None:
     """B33: relative to the host, unless a scheme or an external URL is asked for."""
-    with site.test_request_context(base_url="http://example.org/root"):
-        assert url_for("index") == "/root/"
-        assert url_for("page", number=7) == "/root/page/7"
-        assert url_for("page", number=7, q="a b", r=[1, 2]) == "/root/page/7?q=a+b&r=1&r=2"
-        assert url_for("index", _anchor="x y&z") == "/root/#x%20y&z"
-        assert url_for("index", _external=True) == "http://example.org/root/"
-        assert url_for("index", _scheme="https") == "https://example.org/root/"
-        assert url_for("add", _method="POST") == "/root/page"
-        assert url_for("add", _method="GET") == "/root/page/all"
+    with site.test_request_context(base_url="http://example.org/base"):
+        assert url_for("index") == "/base/"
+        assert url_for("page", number=7) == "/base/page/7"
+        assert url_for("page", number=7, q="a b", r=[1, 2]) == "/base/page/7?q=a+b&r=1&r=2"
+        assert url_for("index", _anchor="x y&z") == "/base/#x%20y&z"
+        assert url_for("index", _external=True) == "http://example.org/base/"
+        assert url_for("index", _scheme="https") == "https://example.org/base/"
+        assert url_for("add", _method="POST") == "/base/page"
+        assert url_for("add", _method="GET") == "/base/page/all"
         with pytest.raises(ValueError, match="_scheme"):
             url_for("index", _scheme="https", _external=False)
         with pytest.raises(BuildError):
@@ -218,11 +218,11 @@ def test_url_for_outside_of_a_request(site: App) -> None:
     """B33: external, from the settings; without SERVER_NAME the error says so."""
     with site.app_context(), pytest.raises(RuntimeError, match="SERVER_NAME"):
         url_for("index")
-    site.config.update(SERVER_NAME="example.org", APPLICATION_ROOT="/root", PREFERRED_URL_SCHEME="https")
+    site.config.update(SERVER_NAME="example.org", APPLICATION_ROOT="/base", PREFERRED_URL_SCHEME="https")
     with site.app_context():
-        assert url_for("page", number=1) == "https://example.org/root/page/1"
-        assert url_for("page", number=1, _external=False) == "/root/page/1"
-    assert site.url_for("index") == "https://example.org/root/"
+        assert url_for("page", number=1) == "https://example.org/base/page/1"
+        assert url_for("page", number=1, _external=False) == "/base/page/1"
+    assert site.url_for("index") == "https://example.org/base/"
     with pytest.raises(RuntimeError, match="outside of application context"):
         url_for("index")
 
