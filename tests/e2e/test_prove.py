@@ -90,7 +90,8 @@ def test_the_demonstration_is_isolated_and_every_control_is_caught(tmp_path: Pat
     assert native["requests_with_cross_talk"] > 0.9 * native["requests"]
     # What nothing releases is found by the next request of a kept-alive connection.
     assert strategies["local-unreleased"]["stale"] > 0
-    assert all(part["connections"] < part["requests"] / 2 for part in report["parts"])
+    # Most connections are kept alive, and some are closed, so that their greenlets' addresses come again.
+    assert all(part["users"] < part["connections"] < part["requests"] / 2 for part in report["parts"])
     assert (tmp_path / "locust-subjects.html").stat().st_size > 10_000
     assert not any(report["idle"]["entries"].values())
 
