@@ -357,11 +357,23 @@ def web_ui() -> Iterator[WebUI]:
     assert ui.process.returncode == 0
 
 
+def greenlets(host: str) -> float:
+    """How many the server has: one for each connection, besides some of its own."""
+    with urlopen(f"{host}/metrics", timeout=20) as reply:
+        found = re.search(r"^greenlane_greenlets (\S+)$", reply.read().decode(), re.MULTILINE)
+    assert found
+    return float(found.group(1))
+
+
 def test_the_web_ui_runs_one_test_after_another(serve: Serve, web_ui: WebUI) -> None:
     """Also with a slash behind the host; without a server none runs, and the next one is not spoiled."""
     host = serve()
+    idle = greenlets(host)
     for address in (host, f"{host}/"):
         requests = web_ui.run(address)
+        deadline = time.monotonic() + 20
+        while greenlets(host) > idle:
+            assert time.monotonic() < deadline, "the connections of a test stay open after it"
         assert set(requests) == {"/probe/local", "/probe/context", "Aggregated"}
         assert requests["Aggregated"][1] == 0
     with socket.socket() as free:
