@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -313,11 +314,16 @@ class WebUI:
     def wait_for(self, text: str) -> None:
         """Read Locust's log until there is a line with ``text``."""
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line)
-            if text in line:
-                return
-            assert "Traceback" not in line, self.log
+        giving_up = threading.Timer(20, self.process.kill)
+        giving_up.start()
+        try:
+            for line in self.process.stderr:
+                self.log.append(line)
+                if text in line:
+                    return
+                assert "Traceback" not in line, self.log
+        finally:
+            giving_up.cancel()
         raise AssertionError(self.log)
 
     def start(self, host: str, **fields: object) -> None:
