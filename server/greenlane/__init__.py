@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from greenlane.app import Request as Request
     from greenlane.app import Response as Response
     from greenlane.app import abort as abort
+    from greenlane.app import after_this_request as after_this_request
+    from greenlane.app import copy_current_request_context as copy_current_request_context
     from greenlane.app import current_app as current_app
+    from greenlane.app import flash as flash
     from greenlane.app import g as g
+    from greenlane.app import get_flashed_messages as get_flashed_messages
     from greenlane.app import has_app_context as has_app_context
     from greenlane.app import has_request_context as has_request_context
     from greenlane.app import jsonify as jsonify
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from greenlane.app import redirect as redirect
     from greenlane.app import request as request
     from greenlane.app import session as session
+    from greenlane.app import stream_with_context as stream_with_context
     from greenlane.app import url_for as url_for
     from greenlane.context import Local as Local
     from greenlane.context import LocalManager as LocalManager
@@ -39,8 +44,12 @@ _APP = (
     "Request",
     "Response",
     "abort",
+    "after_this_request",
+    "copy_current_request_context",
     "current_app",
+    "flash",
     "g",
+    "get_flashed_messages",
     "has_app_context",
     "has_request_context",
     "jsonify",
@@ -48,6 +57,7 @@ _APP = (
     "redirect",
     "request",
     "session",
+    "stream_with_context",
     "url_for",
 )
 _CONTEXT = ("Local", "LocalManager", "LocalProxy", "LocalStack", "get_ident", "release_local")

@@ -5,17 +5,22 @@ An :class:`App` turns WSGI environments into calls of views. While a view runs,
 request, wherever in the program they are used: two stacks, kept apart for each
 greenlet by :mod:`greenlane.context`, hold what is current.
 
-This package needs Werkzeug and itsdangerous, and of Greenlane the context package
-alone. It knows nothing of the server.
+This package needs Werkzeug, itsdangerous and greenlet, and of Greenlane the context
+package alone. It knows nothing of the server.
 """
 
 from greenlane.app.app import App
+from greenlane.app.appcontext import AppContext, counts
+from greenlane.app.carrying import copy_current_request_context
 from greenlane.app.client import Client
 from greenlane.app.config import Config
-from greenlane.app.contexts import AppContext, RequestContext, counts
+from greenlane.app.contexts import RequestContext
 from greenlane.app.globals import app_stack, current_app, g, request, request_stack, session
 from greenlane.app.helpers import (
     abort,
+    after_this_request,
+    flash,
+    get_flashed_messages,
     has_app_context,
     has_request_context,
     jsonify,
@@ -23,6 +28,7 @@ from greenlane.app.helpers import (
     redirect,
     url_for,
 )
+from greenlane.app.streaming import stream_with_context
 from greenlane.app.wrappers import Request, Response
 
 __all__ = [
@@ -34,10 +40,14 @@ __all__ = [
     "RequestContext",
     "Response",
     "abort",
+    "after_this_request",
     "app_stack",
+    "copy_current_request_context",
     "counts",
     "current_app",
+    "flash",
     "g",
+    "get_flashed_messages",
     "has_app_context",
     "has_request_context",
     "jsonify",
@@ -46,5 +56,6 @@ __all__ = [
     "request",
     "request_stack",
     "session",
+    "stream_with_context",
     "url_for",
 ]

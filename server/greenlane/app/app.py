@@ -5,8 +5,9 @@ for what a view may return in :mod:`greenlane.app.responses`. Nothing here knows
 the server: an App is a WSGI application like any other (PEP 3333).
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
@@ -14,14 +15,18 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from greenlane.app import responses, routing
+from greenlane.app.appcontext import AppContext
 from greenlane.app.client import Client, EnvironBuilder
-from greenlane.app.contexts import AppContext, RequestContext
+from greenlane.app.contexts import PRESERVE, RequestContext
 from greenlane.app.sessions import SecureCookieSessionInterface, SessionInterface
 from greenlane.app.setup import AppRule, Setup
+from greenlane.app.streaming import abandon_streams
 from greenlane.app.wrappers import Request, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+T = TypeVar("T")
 
 
 class App(Setup):
@@ -61,7 +66,10 @@ class App(Setup):
         The push stands inside ``try`` and the pop in ``finally``, so that nothing
         stays for the connection's next request: not after an error, not after a
         kill (GreenletExit) or a timeout (gevent.Timeout), not when a hook fails.
+        When a streamed body holds the context, it leaves the lane all the same, and
+        only its teardown functions wait for the stream.
         """
+        preserve = environ.pop(PRESERVE, None)
         ctx = self.request_context(environ)
         error: BaseException | None = None
         escaping: BaseException | None = None
@@ -71,12 +79,16 @@ class App(Setup):
                 response = self.full_dispatch_request(ctx)
             except Exception as unhandled:
                 error = unhandled
+                abandon_streams(ctx, unhandled)
                 response = self.handle_exception(ctx, unhandled)
             return response(environ, start_response)
         except BaseException as raised:
             error = escaping = raised
+            abandon_streams(ctx, raised)
             raise
         finally:
+            if preserve is not None:
+                preserve(ctx)
             ctx.end(error, escaping)
 
     def full_dispatch_request(self, ctx: RequestContext) -> Response:
@@ -140,11 +152,17 @@ class App(Setup):
             # Here and not with the cookie: a reply depends on the cookie also when
             # the session was only read, or when a hook failed.
             response.vary.add("Cookie")
+        ctx.answered = True
         return response
 
     def process_response(self, ctx: RequestContext, response: Response) -> Response:
-        """Call the after_request functions, then save the session, which they may have changed."""
-        for function in (*ctx.after_request_functions, *reversed(self.after_request_funcs)):
+        """Call the after_request functions, then save the session, which they may have changed.
+
+        Those of the request come before those of the App, which may add some more. Each
+        is taken out first, so that the response to an error does not call it again.
+        """
+        own = ctx.after_request_functions
+        for function in chain(_taken(own), reversed(self.after_request_funcs), _taken(own)):
             response = function(response)
         session = ctx.opened_session
         if session is not None and not self.session_interface.is_null_session(session):
@@ -272,3 +290,9 @@ class App(Setup):
     def test_client(self, use_cookies: bool = True, **kwargs: Any) -> Client:
         """Make a client that calls this App in process, without a server."""
         return self.test_client_class(self, self.response_class, use_cookies=use_cookies, **kwargs)
+
+
+def _taken(items: list[T]) -> Iterator[T]:
+    """Take the items out one by one, also those that are added meanwhile."""
+    while items:
+        yield items.pop(0)

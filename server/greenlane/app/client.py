@@ -3,7 +3,7 @@
 Knows the App by its interface only; :mod:`greenlane.testing` offers it to tests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,15 @@ import werkzeug.test
 from werkzeug.test import TestResponse
 
 from greenlane.app import jsoncodec
+from greenlane.app.contexts import PRESERVE, RequestContext
+from greenlane.app.globals import request_stack
+from greenlane.app.holds import Hold
+from greenlane.app.lanes import lane_of
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
+
     from greenlane.app.app import App
     from greenlane.app.sessions import SessionMixin
 
@@ -71,6 +78,18 @@ class Client(werkzeug.test.Client):
         client = app.test_client()
         assert client.get("/hello/ada").json == {"hello": "ada"}
 
+    In a block, the last request stays current, also when its view raised, so that a
+    test can look at it::
+
+        with client:
+            client.get("/hello/ada")
+            assert request.view_args == {"name": "ada"}
+
+    Until when: the client's next request, the end of the block, or the next push in
+    this greenlet (another client's request, say). Only then its teardown functions
+    run. Requests that the client sends from other greenlets, or from inside a view that
+    answers it, end with their response as always.
+
     Attributes:
         environ_base: what every request starts with, as WSGI names and values.
 
@@ -80,6 +99,10 @@ class Client(werkzeug.test.Client):
         super().__init__(application, *args, **kwargs)
         self.app = application
         self.environ_base: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "greenlane-test"}
+        self._block_lane: Hashable = None  # of the `with` block, while there is one
+        self._sending = False
+        self._hold: tuple[RequestContext, Hold] | None = None  # from the App's end to ours
+        self._kept: RequestContext | None = None
 
     def open(
         self, *args: Any, buffered: bool = False, follow_redirects: bool = False, **kwargs: Any
@@ -139,10 +162,46 @@ class Client(werkzeug.test.Client):
             ctx.request.host.partition(":")[0], ctx.request.path, response.headers.getlist("Set-Cookie")
         )
 
+    def run_wsgi_app(
+        self, environ: "WSGIEnvironment", buffered: bool = False
+    ) -> "tuple[Iterable[bytes], str, Headers]":
+        """Call the App, each time when redirects are followed; in a block, keep the context.
+
+        The App only holds it for us: no middleware may find it in the lane.
+        """
+        if self._sending or self._block_lane is not lane_of(request_stack):
+            return super().run_wsgi_app(environ, buffered)
+        self._end_kept()
+        self._sending = True
+        try:
+            return super().run_wsgi_app({**environ, PRESERVE: self._hold_context}, buffered)
+        finally:
+            self._sending = False
+            if self._hold is not None:
+                (ctx, hold), self._hold = self._hold, None
+                ctx.enter()
+                ctx.preserved = True
+                self._kept = ctx
+                hold.let_go(None, [])  # it is pushed, so nothing ends here
+
+    def _hold_context(self, ctx: RequestContext) -> None:
+        if ctx.pushed:  # not when the view popped it
+            self._hold = ctx, Hold(ctx)
+
+    def _end_kept(self, escaping: BaseException | None = None) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.end(escaping=escaping)
+
     def __enter__(self) -> "Client":
+        if self._block_lane is not None:
+            raise RuntimeError("This client is in a with block already: use another client in a nested one.")
+        self._block_lane = lane_of(request_stack)
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Nothing to end: each request has ended with its response."""
+        """End the request that was kept, if it has not ended by itself."""
+        self._block_lane = None
+        self._end_kept(escaping=exc)

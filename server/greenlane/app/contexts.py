@@ -1,4 +1,4 @@
-"""AppContext and RequestContext: what is current, from push to pop.
+"""RequestContext: what is current while a request is answered, from push to pop.
 
 A context lives on the stacks of :mod:`greenlane.app.globals`. One greenlet serves
 every request of a keep-alive connection, so a context that stayed behind would be
@@ -7,25 +7,28 @@ changes nothing when the context is not on top; every teardown function runs eve
 when one fails or the greenlet is being killed; the stacks are clean before any
 error is raised; and a request takes off whatever was left on top of it.
 
+A request may be needed after its end: by its streamed body, or by a test that
+looks at it. Such a context is *held* (:mod:`greenlane.app.holds`): it leaves the
+lane like any other, and only its teardown functions wait.
+
 Knows of an App its configuration and its lists of functions.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from werkzeug.exceptions import HTTPException
 
 from greenlane.app import routing
-from greenlane.app.globals import Globals, app_stack, request_stack
+from greenlane.app.appcontext import AppContext, counts
+from greenlane.app.globals import app_stack, request_stack
 from greenlane.app.lanes import (
     Depths,
     Errors,
     call_each,
     clear_above,
-    contents,
-    depths,
     lane_of,
     raise_first,
     take_off,
@@ -36,102 +39,23 @@ if TYPE_CHECKING:
 
     from greenlane.app.app import App
     from greenlane.app.sessions import SessionMixin
+    from greenlane.app.streaming import Stream
     from greenlane.app.wrappers import Response
 
-
-@dataclass(slots=True)
-class Counts:
-    """Contexts pushed and popped since the process started. At idle, each pair is equal."""
-
-    request_pushed: int = 0
-    request_popped: int = 0
-    app_pushed: int = 0
-    app_popped: int = 0
-
-
-counts = Counts()
-
-
-class AppContext:
-    """Makes an App current, with a ``g`` of its own.
-
-    It may be pushed more than once: its teardown functions run at the last pop.
-    """
-
-    __slots__ = ("_pushes", "app", "g")
-
-    def __init__(self, app: "App") -> None:
-        self.app = app
-        self.g = Globals(app.name)
-        self._pushes = 0
-
-    def push(self) -> None:
-        """Put this context on top of the current lane's application stack."""
-        app_stack.push(self)
-        self._pushes += 1
-        counts.app_pushed += 1
-
-    def pop(self, exc: BaseException | None = None) -> None:
-        """Take this context off the stack; at the last pop, run the teardown functions.
-
-        Args:
-            exc: the error that ended the work, for the teardown functions.
-
-        Raises:
-            AssertionError: it is not on top, or a request still stands on it.
-                Nothing has changed then.
-            BaseException: the first error of a teardown function, when all have
-                run and the stack is clean.
-
-        """
-        self._end(exc)
-
-    def _end(self, exc: BaseException | None, escaping: BaseException | None = None) -> None:
-        top, live = app_stack.top, request_stack.top
-        if top is not self or not self._pushes:
-            raise AssertionError(f"{self!r} cannot be popped: on top of its stack is {top!r}")
-        if live is not None and len(contents(app_stack)) <= live.app_depth:
-            raise AssertionError(f"{self!r} cannot be popped: {live!r} still stands on it")
-        errors: Errors = []
-        self.leave(exc, errors)
-        if errors:
-            raise_first(errors, self.app.logger, escaping)
-
-    def leave(self, exc: BaseException | None, errors: Errors, teardown: bool = True) -> None:
-        """Take this context off unasked, and add what goes wrong to ``errors``.
-
-        For contexts themselves: everybody else calls :meth:`pop`, which checks.
-        """
-        self._pushes -= 1
-        functions = self.app.teardown_appcontext_funcs
-        if functions and teardown and not self._pushes:
-            floor = depths()
-            call_each(functions, exc, errors)
-            clear_above(self, floor, exc, errors, teardown=False)
-        take_off(app_stack, self, errors)
-        counts.app_popped += 1
-
-    def __enter__(self) -> "AppContext":
-        self.push()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self._end(exc, escaping=exc)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.app.name!r} at {id(self):#x}>"
+PRESERVE = "greenlane.preserve"
+"""The name in a WSGI environment under which the test client asks for the request's context: a function
+that takes it. No client can send it, because what comes from the wire has other names (PEP 3333)."""
 
 
 class _Push(NamedTuple):
-    """Where a request context was pushed: the lane, and how deep its stacks were then.
+    """Where a request context was pushed: the lane, how deep its stacks were then, and what it uses.
 
     The depths include the context itself and the application context that it uses.
     """
 
     lane: Hashable
     depths: Depths
+    app_context: AppContext
 
 
 class RequestContext:
@@ -140,6 +64,7 @@ class RequestContext:
     Args:
         app: the App that answers.
         environ: the request, as a WSGI environment (PEP 3333).
+        original: the context that this one is to be a copy of; see :meth:`copy`.
 
     Attributes:
         url_adapter: matches and builds URLs for this request; None when the
@@ -148,44 +73,70 @@ class RequestContext:
             it has been opened.
         flashes: the messages shown to this request; None until they are looked at.
         after_request_functions: called once, in order, before those of the App.
+        answered: its response is finished, so no function can change it any more.
+        original: the request's own context, when this is a copy; else None.
         preserved: kept after its request has ended, for somebody to look at. The
             next push in the lane takes it off.
+        holds: how many wait for it with its teardown functions.
+        bound_app_context: the application context to push along, when it must be a
+            certain one: while it is held, and for the steps of a stream.
+        ending: the last push's teardown functions are running.
+        streams: those that were made in this request and are still referred to.
         implicit_app_contexts: one entry for each push: the application context
             that the push brought along, or None when it found one to use.
 
     """
 
     __slots__ = (
-        "_ending",
+        "_error",
         "_pushes",
         "after_request_functions",
+        "answered",
         "app",
+        "bound_app_context",
+        "ending",
         "flashes",
+        "holds",
         "implicit_app_contexts",
         "opened_session",
+        "original",
         "preserved",
         "request",
+        "streams",
         "url_adapter",
     )
 
-    def __init__(self, app: "App", environ: "WSGIEnvironment") -> None:
+    def __init__(
+        self, app: "App", environ: "WSGIEnvironment", original: "RequestContext | None" = None
+    ) -> None:
         self.app = app
-        # Not populated: environ and request would refer to each other, and stay
-        # in memory until the garbage collector comes by.
-        self.request = app.request_class(environ, populate_request=False)
-        self.request.max_content_length = app.config["MAX_CONTENT_LENGTH"]
-        self.url_adapter = None
-        try:
-            self.url_adapter = routing.bind(app, environ)
-        except HTTPException as error:
-            self.request.routing_exception = error
+        self.original = original
         self.opened_session: SessionMixin | None = None
+        self.url_adapter = None
+        if original is None:
+            # Not populated: environ and request would refer to each other, and stay
+            # in memory until the garbage collector comes by.
+            self.request = app.request_class(environ, populate_request=False)
+            self.request.max_content_length = app.config["MAX_CONTENT_LENGTH"]
+            try:
+                self.url_adapter = routing.bind(app, environ)
+            except HTTPException as error:
+                self.request.routing_exception = error
+        else:
+            self.request = original.request
+            self.opened_session = original.opened_session
+            self.url_adapter = original.url_adapter
         self.flashes: list[tuple[str, str]] | None = None
         self.after_request_functions: list[Callable[[Response], Response]] = []
+        self.answered = False
         self.preserved = False
+        self.holds = 0
+        self.bound_app_context: AppContext | None = None
+        self.streams: WeakSet[Stream[Any]] | None = None
         self.implicit_app_contexts: list[AppContext | None] = []
         self._pushes: list[_Push] = []
-        self._ending = False  # the last push's teardown functions are running
+        self.ending = False
+        self._error: BaseException | None = None  # what ended the request, while its teardown waits
 
     @property
     def session(self) -> "SessionMixin":
@@ -200,6 +151,21 @@ class RequestContext:
             raise RuntimeError("The session has not been opened.")
         self.opened_session.accessed = True
         return self.opened_session
+
+    @property
+    def own(self) -> "RequestContext":
+        """The request's own context: this one, or the one that this is a copy of."""
+        return self if self.original is None else self.original
+
+    @property
+    def pushed(self) -> bool:
+        """Whether it is in a lane."""
+        return bool(self._pushes)
+
+    @property
+    def app_context(self) -> AppContext:
+        """The application context that the request uses while this context is pushed."""
+        return self._pushes[0].app_context
 
     @property
     def app_depth(self) -> int:
@@ -229,28 +195,46 @@ class RequestContext:
                 the request at hand: push inside ``try``, pop in ``finally``.
 
         """
-        lane = lane_of(request_stack)
-        if self._pushes and self._pushes[-1].lane is not lane:
+        if self._pushes and self._pushes[-1].lane is not lane_of(request_stack):
             raise RuntimeError(f"{self!r} is pushed in another lane: a request belongs to one at a time")
         below = request_stack.top
         if below is not None and below.preserved:
             below.end()
-            below = request_stack.top
-        base = app_stack.top
-        taken = below is not None and below is not self and below.app_depth == len(contents(app_stack))
-        implicit = AppContext(self.app) if base is None or base.app is not self.app or taken else None
-        if implicit is not None:
-            implicit.push()
-        self.implicit_app_contexts.append(implicit)
-        self._pushes.append(_Push(lane, Depths(len(request_stack.push(self)), len(contents(app_stack)))))
-        counts.request_pushed += 1
-
-        if self.opened_session is None:
+        self.enter()
+        if self.opened_session is None and self.original is None:
             interface = self.app.session_interface
             opened = interface.open_session(self.app, self.request)
             self.opened_session = interface.make_null_session(self.app) if opened is None else opened
             # After the session, because a URL converter may want to look at it.
             self.match_request()
+
+    def enter(self) -> None:
+        """Enter the lane, and nothing else: no session is opened and no preserved context ends.
+
+        For contexts themselves: everybody else calls :meth:`push`.
+        """
+        below, base = request_stack.top, app_stack.top
+        taken = below is not None and below is not self and below.app_depth == len(app_stack.contents())
+        implicit = self.bound_app_context
+        used = implicit or base
+        if used is None or (implicit is None and (used.app is not self.app or taken)):
+            used = implicit = AppContext(self.app)
+        if implicit is not None:
+            implicit.push()
+        self.implicit_app_contexts.append(implicit)
+        depths = Depths(len(request_stack.push(self)), len(app_stack.contents()))
+        self._pushes.append(_Push(lane_of(request_stack), depths, used))
+        counts.request_pushed += 1
+
+    def copy(self) -> "RequestContext":
+        """Make another context for this request, to be pushed in another lane.
+
+        It shares request and session, and has an application context, so a ``g``,
+        of its own. The request stays this context's: the copy closes no files and
+        calls no teardown_request functions, for those must run once, and a copy may
+        end before the request does, or after.
+        """
+        return type(self)(self.app, self.request.environ, original=self.own)
 
     def pop(self, exc: BaseException | None = None) -> None:
         """Leave the lane: teardown functions, request stack, then the implicit application context.
@@ -267,7 +251,7 @@ class RequestContext:
         top = request_stack.top
         if top is not self:
             raise AssertionError(f"{self!r} cannot be popped: on top of its stack is {top!r}")
-        if len(contents(app_stack)) > self.app_depth:
+        if len(app_stack.contents()) > self.app_depth:
             raise AssertionError(f"{self!r} cannot be popped: {app_stack.top!r} was pushed after it")
         self.end(exc)
 
@@ -289,7 +273,7 @@ class RequestContext:
             BaseException: the first error of a teardown function.
 
         """
-        if not self._pushes or (self._ending and len(self._pushes) == 1):
+        if not self._pushes or (self.ending and len(self._pushes) == 1):
             return
         if self._pushes[-1].lane is not lane_of(request_stack):
             raise AssertionError(
@@ -309,11 +293,15 @@ class RequestContext:
         floor = self._pushes[-1].depths
         # First, so that the teardown functions see this request and no other.
         clear_above(self, floor, exc, errors, teardown)
-        if teardown and len(self._pushes) == 1:
-            self._ending = True
-            call_each((self._close_request, *self.app.teardown_request_funcs), exc, errors)
-            clear_above(self, floor, exc, errors, teardown=False)
-            self._ending = False
+        if len(self._pushes) == 1:
+            self.preserved = False
+            exc = self._error or exc
+            self._error = exc if self.holds else None
+            if teardown and not self.holds and self.original is None:
+                self.ending = True
+                call_each((self._close_request, *self.app.teardown_request_funcs), exc, errors)
+                clear_above(self, floor, exc, errors, teardown=False)
+                self.ending = False
         take_off(request_stack, self, errors)
         self._pushes.pop()
         implicit = self.implicit_app_contexts.pop()

@@ -15,7 +15,8 @@ from greenlane.context import LocalProxy, LocalStack
 
 if TYPE_CHECKING:
     from greenlane.app.app import App
-    from greenlane.app.contexts import AppContext, RequestContext
+    from greenlane.app.appcontext import AppContext
+    from greenlane.app.contexts import RequestContext
     from greenlane.app.sessions import SessionMixin
     from greenlane.app.wrappers import Request
 
@@ -29,8 +30,9 @@ In a test or a script, put the code into a block:
     with app.test_request_context("/path"):
         ...
 
-A greenlet that you spawn starts without its parent's request: read what it needs
-from the request first, and hand that over."""
+A greenlet or thread that you start has no request: give it a function wrapped by
+copy_current_request_context(), or read what it needs first and hand that over. A
+generator that runs after the view needs stream_with_context()."""
 
 _NO_APP = """Working outside of application context.
 
@@ -92,3 +94,16 @@ request = cast("Request", LocalProxy(request_stack, "request", unbound_message=_
 session = cast("SessionMixin", LocalProxy(request_stack, "session", unbound_message=_NO_REQUEST))
 current_app = cast("App", LocalProxy(app_stack, "app", unbound_message=_NO_APP))
 g = cast(Globals, LocalProxy(app_stack, "g", unbound_message=_NO_APP))
+
+
+def live_request_context() -> "RequestContext":
+    """Return the context of the current request.
+
+    Raises:
+        RuntimeError: there is none.
+
+    """
+    ctx = request_stack.top
+    if ctx is None:
+        raise RuntimeError(_NO_REQUEST)
+    return ctx

@@ -36,15 +36,9 @@ def lane_of(stack: LocalStack[Any]) -> Hashable:
     return current_ident(stack.__ident_func__)
 
 
-def contents(stack: LocalStack[T]) -> Sequence[T]:
-    """Return what the current lane has on ``stack``, bottom first."""
-    values = stack.__storage__.get(lane_of(stack))
-    return values["stack"] if values else ()
-
-
 def depths() -> Depths:
     """Return how deep the current lane's stacks are."""
-    return Depths(len(contents(request_stack)), len(contents(app_stack)))
+    return Depths(len(request_stack.contents()), len(app_stack.contents()))
 
 
 def take_off(stack: LocalStack[T], context: T, errors: Errors) -> None:
@@ -74,8 +68,8 @@ def clear_above(
         (app_stack, floor.apps),
     )
     for stack, depth in stacks:
-        while len(contents(stack)) > depth:
-            left: Context = contents(stack)[-1]
+        while len(stack.contents()) > depth:
+            left: Context = stack.contents()[-1]
             errors.append(AssertionError(f"{left!r} was left on top of {context!r}"))
             left.leave(exc, errors, teardown)
 

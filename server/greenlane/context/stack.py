@@ -1,5 +1,6 @@
 """LocalStack: a stack in each lane."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from greenlane.context.local import Local
@@ -80,6 +81,10 @@ class LocalStack(Generic[T]):
         """The item on top of the current ident's stack; None when there is none."""
         stack = self._own()
         return stack[-1] if stack else None
+
+    def contents(self) -> Sequence[T]:
+        """Return what the current ident has on its stack, bottom first: to look at, not to change."""
+        return self._own() or ()
 
     def _own(self) -> list[T] | None:
         """Return the current ident's stack, if it has one.

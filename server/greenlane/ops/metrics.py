@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from greenlane.app.contexts import counts
+from greenlane.app.appcontext import counts
 from greenlane.context import Local, LocalStack
 from greenlane.ops.process import living_greenlets, native_threads
 
