@@ -15,7 +15,7 @@ SERVER = ROOT / "server" / "greenlane"
 CROSSTALK = ROOT / "loadtest" / "crosstalk"
 
 # Each may import those above it, and `demo` and the command line all of them.
-ORDER = ["context", "app", "wsgi", "ops", "testing", "demo", "cli", "__main__"]
+ORDER = ["context", "app", "wsgi", "ops", "sql", "testing", "demo", "cli", "__main__"]
 STRANGERS = {("wsgi", "app")}
 """Pairs that do not know each other although the order would allow it."""
 

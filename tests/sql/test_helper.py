@@ -1,0 +1,485 @@
+"""SQLHelper by itself: binding, checking out, giving back, committing; on SQLite and on PostgreSQL."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from sqlalchemy.exc import IntegrityError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+
+from greenlane import App, g
+from greenlane.sql import SQLHelper
+
+if TYPE_CHECKING:
+    from tests.sql.conftest import Ledger, MakeDB
+
+    from greenlane.app import AppContext
+
+ADD = "INSERT INTO notes (id, text) VALUES (:id, :text)"
+
+
+def add(db: SQLHelper, number: int, text: str = "a note") -> None:
+    assert db.execute(ADD, {"id": number, "text": text}) == 1
+
+
+def stored(app: App, db: SQLHelper) -> list[int]:
+    """What a later request finds."""
+    with app.app_context(), db:
+        return [row.id for row in db.query("SELECT id FROM notes ORDER BY id")]
+
+
+# Binding and checking out
+
+
+def test_entering_needs_an_application_context(db: SQLHelper, ledger: "Ledger") -> None:
+    """B27, B50."""
+    with pytest.raises(RuntimeError, match=r"^Working outside of application context\.\n"), db:
+        pass
+    assert (ledger.out, ledger.back) == (0, 0)
+
+
+def test_a_query_needs_a_block(app: App, db: SQLHelper) -> None:
+    """B50: also after the last one has ended."""
+    with app.app_context():
+        with pytest.raises(RuntimeError, match="no open block"):
+            db.query("SELECT 1")
+        with db:
+            db.query("SELECT 1")
+        for act in (lambda: db.execute("SELECT 1"), lambda: db.connection, db.commit, db.rollback):
+            with pytest.raises(RuntimeError, match="no open block"):
+                act()
+
+
+def test_an_app_that_was_not_introduced_is_refused(db: SQLHelper, ledger: "Ledger") -> None:
+    """B50: nothing would give the connection back at its teardown."""
+    with App("other").app_context(), pytest.raises(RuntimeError, match="init_app"), db:
+        pass
+    assert ledger.out == 0
+
+
+def test_entering_takes_nothing_and_the_first_query_takes_a_connection(
+    app: App, db: SQLHelper, ledger: "Ledger"
+) -> None:
+    """B50: and the outermost exit gives it back, once."""
+    with app.app_context():
+        with db:
+            assert (ledger.out, ledger.back) == (0, 0)
+            with db:
+                assert (ledger.out, ledger.back) == (0, 0)
+                first = db.connection
+                assert (ledger.out, ledger.back) == (1, 0)
+            db.query("SELECT 1")
+            assert db.connection is first
+            assert (ledger.out, ledger.back) == (1, 0)
+        assert (ledger.out, ledger.back) == (1, 1)
+        assert not list(g), "the block has left something on g"
+    assert (ledger.out, ledger.back) == (1, 1)
+
+
+def test_a_block_without_a_query_takes_nothing(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50."""
+    with app.app_context(), db:
+        db.commit()
+        db.rollback()
+    assert ledger.out == 0
+
+
+def test_rows_and_counts(app: App, db: SQLHelper) -> None:
+    """Rows outlive their block: they were all read."""
+    with app.app_context():
+        with db:
+            assert db.execute(ADD, [{"id": number, "text": f"note {number}"} for number in (1, 2, 3)]) == 3
+            rows = db.query("SELECT id, text FROM notes WHERE id > :least ORDER BY id", {"least": 1})
+            assert db.execute("DELETE FROM notes WHERE id = 9") == 0
+        assert [(row.id, row.text) for row in rows] == [(2, "note 2"), (3, "note 3")]
+
+
+# Giving back
+
+
+def test_teardown_gives_back_what_no_exit_did(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50: a hook entered the block and never left it; what it wrote is rolled back."""
+
+    @app.before_request
+    def begin() -> None:
+        db.__enter__()
+
+    @app.get("/")
+    def view() -> str:
+        add(db, 1)
+        assert (ledger.out, ledger.back) == (1, 0)
+        return "seen"
+
+    assert app.test_client().get("/").get_data() == b"seen"
+    assert (ledger.out, ledger.back) == (1, 1)
+    assert stored(app, db) == []
+
+
+def test_an_exit_after_the_teardown_gives_back_nothing_twice(
+    app: App, db: SQLHelper, ledger: "Ledger"
+) -> None:
+    """B50."""
+    context = app.app_context()
+    context.push()
+    db.__enter__()
+    db.query("SELECT 1")
+    context.pop()
+    assert (ledger.out, ledger.back) == (1, 1)
+    with pytest.raises(RuntimeError, match="outside of application context"):
+        db.__exit__(None, None, None)
+    with app.app_context(), pytest.raises(RuntimeError, match="no open block"):
+        db.__exit__(None, None, None)
+    assert (ledger.out, ledger.back) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, gevent.GreenletExit, gevent.Timeout])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_error_in_the_body_rolls_back_and_gives_back(
+    app: App, db: SQLHelper, ledger: "Ledger", error: type[BaseException], depth: int
+) -> None:
+    """B50."""
+    with app.app_context():
+        with pytest.raises(error), db:  # noqa: PT012 - what came before the error matters
+            add(db, 1)
+            if depth == 2:
+                with db:
+                    raise error
+            raise error
+        assert (ledger.out, ledger.back) == (1, 1)
+    assert stored(app, db) == []
+
+
+@pytest.mark.parametrize("kill", [gevent.GreenletExit(), gevent.Timeout(1)])
+def test_a_greenlet_killed_in_its_body_gives_back(
+    app: App, db: SQLHelper, ledger: "Ledger", kill: BaseException
+) -> None:
+    """B50: killed between write and read."""
+    waiting = Event()
+
+    @app.get("/")
+    def view() -> str:
+        with db:
+            add(db, 1)
+            waiting.set()
+            Event().wait(20)
+            return "not killed"
+
+    def request() -> None:
+        with pytest.raises(type(kill)):
+            app.test_client().get("/")
+
+    greenlet = gevent.spawn(request)
+    assert waiting.wait(10)
+    assert (ledger.out, ledger.back) == (1, 0)
+    greenlet.kill(kill)
+    assert greenlet.successful(), greenlet.exception
+    assert (ledger.out, ledger.back) == (1, 1)
+    assert stored(app, db) == []
+
+
+def test_every_connection_is_free_again_after_many_errors(make_db: "MakeDB", app: App) -> None:
+    """B50: a pool of one serves a hundred requests that fail."""
+    db = make_db(pool_size=1, timeout=0.1)
+    for _ in range(100):
+        with app.app_context(), pytest.raises(ValueError), db:  # noqa: PT012
+            db.query("SELECT 1")
+            raise ValueError
+    with app.app_context(), db:
+        assert db.query("SELECT 1")[0][0] == 1
+
+
+# Transactions
+
+
+def test_a_clean_outermost_exit_commits(app: App, db: SQLHelper) -> None:
+    """B50: and an inner one does not."""
+    with app.app_context():
+        with db:
+            with db:
+                add(db, 1)
+            with db.engine.connect() as other:
+                assert other.exec_driver_sql("SELECT count(*) FROM notes").scalar() == 0
+        assert stored(app, db) == [1]
+
+
+def test_the_outermost_exit_decides(app: App, db: SQLHelper) -> None:
+    """B50: who catches an error inside keeps what was written before it."""
+    with app.app_context(), db:
+        with pytest.raises(ValueError), db:  # noqa: PT012
+            add(db, 1)
+            raise ValueError
+        add(db, 2)
+    assert stored(app, db) == [1, 2]
+
+
+def test_commit_and_rollback_within_a_block(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    with app.app_context():
+        with pytest.raises(ValueError), db:  # noqa: PT012
+            add(db, 1)
+            db.commit()
+            add(db, 2)
+            db.rollback()
+            add(db, 3)
+            raise ValueError
+        assert (ledger.out, ledger.back) == (1, 1)
+    assert stored(app, db) == [1]
+
+
+def test_a_refused_statement_commits_all_or_says_that_it_does_not(app: App, db: SQLHelper) -> None:
+    """PostgreSQL rolls such a transaction back at COMMIT and reports success; that must not pass."""
+    says: type[Exception] | None = None
+    with app.app_context():
+        try:
+            with db:
+                add(db, 1)
+                with pytest.raises(IntegrityError):
+                    add(db, 1)
+        except PendingRollbackError as error:
+            says = type(error)
+    assert (stored(app, db), says) in [([1], None), ([], PendingRollbackError)]
+    assert (says is None) == (db.engine.dialect.name == "sqlite")
+
+
+def test_after_a_rollback_the_block_goes_on(app: App, db: SQLHelper) -> None:
+    with app.app_context(), db:
+        with pytest.raises(SQLAlchemyError):
+            db.query("SELECT nonsense")
+        db.rollback()
+        add(db, 2)
+    assert stored(app, db) == [2]
+
+
+def test_a_failing_commit_is_told_and_gives_back(
+    app: App, db: SQLHelper, ledger: "Ledger", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B50: the database refuses at the very end."""
+
+    def refuse(_connection: object) -> None:
+        raise db.engine.dialect.loaded_dbapi.OperationalError("the disk is full")
+
+    with app.app_context():
+        with monkeypatch.context() as patch, pytest.raises(SQLAlchemyError, match="disk is full"):  # noqa: PT012, SIM117
+            with db:
+                add(db, 1)
+                patch.setattr(db.engine.dialect, "do_commit", refuse)
+        assert (ledger.out, ledger.back) == (1, 1)
+    assert stored(app, db) == []
+
+
+def test_a_failing_rollback_does_not_hide_the_error(
+    app: App,
+    db: SQLHelper,
+    ledger: "Ledger",
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """B50: the connection is closed, and with it the transaction is gone."""
+
+    def refuse(_connection: object) -> None:
+        raise db.engine.dialect.loaded_dbapi.OperationalError("no way back")
+
+    with app.app_context():
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):  # noqa: PT012, SIM117
+            with db:
+                add(db, 1)
+                patch.setattr(db.engine.dialect, "do_rollback", refuse)
+                1 / 0  # noqa: B018
+        assert (ledger.out, ledger.back) == (1, 1)
+    assert "no way back" in caplog.text
+    assert stored(app, db) == []
+
+
+# One connection for each application context
+
+
+def at_once(*jobs: "Callable[[], Any]") -> list[Any]:
+    greenlets = [gevent.spawn(job) for job in jobs]
+    gevent.joinall(greenlets, timeout=20, raise_error=True)
+    return [greenlet.get() for greenlet in greenlets]
+
+
+def test_two_requests_at_once_have_a_connection_each(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50: both have written before either reads; a temporary table is its connection's own."""
+    written = {1: Event(), 2: Event()}
+
+    @app.get("/<int:number>")
+    def view(number: int) -> dict[str, list[int]]:
+        with db:
+            db.execute(f"CREATE TEMPORARY TABLE own AS SELECT {number} AS id")
+            written[number].set()
+            assert written[3 - number].wait(10), "the requests did not overlap"
+            read = [row.id for row in db.query("SELECT id FROM own")]
+            db.execute("DROP TABLE own")
+        return {"read": read}
+
+    replies = at_once(*(partial(app.test_client().get, f"/{number}") for number in (1, 2)))
+    assert [reply.get_json() for reply in replies] == [{"read": [1]}, {"read": [2]}]
+    assert (ledger.out, ledger.back, ledger.most) == (2, 2, 2)
+
+
+def test_a_nested_request_of_the_same_app_has_its_own(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B35, B50: the inner one's end leaves the outer one's connection and transaction alone."""
+
+    @app.get("/outer")
+    def outer() -> dict[str, bool]:
+        with db:
+            before = db.connection
+            inside = app.test_client().get("/inner").get_json()["connection"]
+            return {"other": inside != id(before), "kept": db.connection is before}
+
+    @app.get("/inner")
+    def inner() -> dict[str, int]:
+        with db:
+            return {"connection": id(db.connection)}
+
+    assert app.test_client().get("/outer").get_json() == {"other": True, "kept": True}
+    assert (ledger.out, ledger.back, ledger.most) == (2, 2, 2)
+
+
+def test_nested_application_contexts_have_their_own(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B47, B50."""
+    with app.app_context(), db:
+        outer = db.connection
+        with app.app_context(), db:
+            assert db.connection is not outer
+            assert ledger.most == 2
+        assert (ledger.out, ledger.back) == (2, 1)
+        assert db.connection is outer
+    assert (ledger.out, ledger.back) == (2, 2)
+
+
+def test_a_block_cannot_be_left_through_another_context(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50: the inner context has no block; the outer one's stays whole."""
+    with app.app_context(), db:
+        db.query("SELECT 1")
+        with app.app_context(), pytest.raises(RuntimeError, match="no open block"):
+            db.__exit__(None, None, None)
+        assert ledger.back == 0
+        db.query("SELECT 1")
+    assert (ledger.out, ledger.back) == (1, 1)
+
+
+def test_a_second_greenlet_in_the_same_context_is_refused(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50: whoever shares a context shares g, but two transactions would mix on one connection."""
+    context = app.app_context()
+
+    def other() -> None:
+        with context:
+            for act in (db.__enter__, lambda: db.query("SELECT 1"), db.commit):
+                with pytest.raises(RuntimeError, match="another greenlet"):
+                    act()
+
+    with context:
+        with db:
+            db.query("SELECT 1")
+            at_once(other)
+            assert (ledger.out, ledger.back) == (1, 0)
+        # When the block has ended, the next one may be anybody's.
+        at_once(partial(_query_in, context, db))
+    assert (ledger.out, ledger.back) == (2, 2)
+
+
+def _query_in(context: "AppContext", db: SQLHelper) -> None:
+    with context, db:
+        db.query("SELECT 1")
+
+
+def test_two_helpers_have_a_connection_each(app: App, make_db: "MakeDB", tmp_path: Path) -> None:
+    """B50: in one context, with one `g`."""
+    one, other = (make_db(f"sqlite:///{tmp_path / name}") for name in ("one.db", "other.db"))
+    with app.app_context(), one, other:
+        one.execute("CREATE TABLE only_here (id INTEGER)")
+        assert one.connection is not other.connection
+        with pytest.raises(SQLAlchemyError):
+            other.query("SELECT * FROM only_here")
+
+
+def test_init_app_twice_is_once(app: App, db: SQLHelper) -> None:
+    functions = list(app.teardown_appcontext_funcs)
+    db.init_app(app)
+    assert app.teardown_appcontext_funcs == functions
+
+
+# Waiting for a connection
+
+
+def test_a_request_waits_for_a_free_connection_and_lets_others_run(app: App, make_db: "MakeDB") -> None:
+    """B50: a pool of one: the second comes in when the first has left, and the loop turns meanwhile."""
+    db = make_db(pool_size=1)
+    order: list[str] = []
+    holds, go = Event(), Event()
+
+    def first() -> None:
+        with app.app_context(), db:
+            db.query("SELECT 1")
+            holds.set()
+            assert go.wait(10)
+            order.append("first")
+
+    def second() -> None:
+        assert holds.wait(10)
+        order.append("second waits")
+        with app.app_context(), db:
+            db.query("SELECT 1")
+            order.append("second")
+
+    def third() -> None:
+        while "second waits" not in order:
+            gevent.sleep(0)
+        order.append("third runs")
+        go.set()
+
+    at_once(first, second, third)
+    assert order == ["second waits", "third runs", "first", "second"]
+
+
+def test_no_free_connection_is_an_error_in_time(app: App, make_db: "MakeDB") -> None:
+    db = make_db(pool_size=1, timeout=0.05)
+
+    def second() -> None:
+        with app.app_context(), pytest.raises(NoFreeConnection, match=r"in 0\.05 seconds"), db:
+            db.query("SELECT 1")
+
+    with app.app_context(), db:
+        db.query("SELECT 1")
+        at_once(second)
+    with app.app_context(), db:
+        db.query("SELECT 1")
+
+
+def test_a_killed_waiter_takes_nobodys_turn(app: App, make_db: "MakeDB") -> None:
+    """B50: woken and killed in the same turn of the loop, it must not leave the next one asleep."""
+    db = make_db(pool_size=1, timeout=60)
+    waiting = []
+
+    def wait_and_query() -> str:
+        waiting.append(gevent.getcurrent())
+        with app.app_context(), db:
+            return str(db.query("SELECT 'served'")[0][0])
+
+    with app.app_context():
+        with db:
+            db.query("SELECT 1")
+            first, second = gevent.spawn(wait_and_query), gevent.spawn(wait_and_query)
+            while len(waiting) < 2:
+                gevent.sleep(0)
+            first.kill(block=False)
+        gevent.joinall([first, second], timeout=10)
+        assert isinstance(first.value, gevent.GreenletExit)
+        assert second.value == "served"
+
+
+def test_a_database_that_does_not_answer_keeps_no_place(app: App, make_db: "MakeDB", tmp_path: Path) -> None:
+    """B50: more failures than there are places, and then it works."""
+    folder = tmp_path / "later"
+    db = make_db(f"sqlite:///{folder / 'shop.db'}", pool_size=2, timeout=0.1)
+    for _ in range(5):
+        with app.app_context(), pytest.raises(SQLAlchemyError, match="unable to open"), db:
+            db.query("SELECT 1")
+    folder.mkdir()
+    with app.app_context(), db:
+        assert db.query("SELECT 1")[0][0] == 1
