@@ -77,7 +77,8 @@ def current_ident(ident_func: IdentFunc) -> Hashable:
         raise
 
 
-def _clear_lane(ident: greenlet) -> None:
+def clear_lane(ident: greenlet) -> None:
+    """Drop what all Locals keep on the greenlet ``ident``, which is dead."""
     ident.__dict__.pop(LANE, None)
 
 
@@ -113,7 +114,7 @@ class Storage(Mapping[Hashable, Values]):
             # reference to it long after that, and its data should not wait.
             rawlink = getattr(ident, "rawlink", None)
             if rawlink is not None:
-                rawlink(_clear_lane)
+                rawlink(clear_lane)
         values: Values | None = lane.get(self.key)
         if values is None:
             values = lane[self.key] = Values()
@@ -132,7 +133,7 @@ class Storage(Mapping[Hashable, Values]):
         for reference in list(self._greenlets):
             ident = reference()
             if ident is not None and ident.dead:
-                _clear_lane(ident)
+                clear_lane(ident)
                 self._greenlets.discard(reference)
         self._sweep_at = max(SWEEP_AT, 2 * len(self._greenlets))
 

@@ -1,0 +1,88 @@
+"""Refusing what the explorer does not control, by Python's own audit events (PEP 578).
+
+A native socket or thread does not ask gevent's loop, so the loop cannot see it.
+The interpreter announces both before it makes one, and a hook may refuse. A hook
+stays for the life of the process: it is added with the first program, and looks
+at one variable while no program runs.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gevent.monkey import get_original
+
+from greenlane.testing.interleave.errors import UnsupportedError
+
+_native_ident: Callable[[], int] = get_original("threading", "get_ident")
+
+#: What is refused: the event, and what to call it.
+REFUSED: dict[str, str] = {
+    "socket.__new__": "a real socket",
+    "socket.getaddrinfo": "a name look-up",
+    "_thread.start_new_thread": "a native thread",
+    "_thread.start_joinable_thread": "a native thread",
+    "subprocess.Popen": "a child process",
+    "os.fork": "a child process",
+    "os.forkpty": "a child process",
+    "os.posix_spawn": "a child process",
+    "os.system": "a child process",
+}
+
+_INSTEAD = (
+    "It does not wait for its turn, so the orders explored would not be all there are. Put something in "
+    "its place that waits as it does, for example gevent.sleep(0) or a gevent.queue.Queue."
+)
+
+
+def refusal(what: str) -> UnsupportedError:
+    """Return the error that refuses ``what``."""
+    return UnsupportedError(f"The program uses {what}, which cannot be explored. {_INSTEAD}")
+
+
+class _Guard:
+    """The hook's state.
+
+    Attributes:
+        owner: the native thread in which a program runs now; None while none does.
+        refused: the first refusal of the current run. A program may swallow the
+            error, and must still not pass.
+
+    """
+
+    def __init__(self) -> None:
+        self.owner: int | None = None
+        self.refused: UnsupportedError | None = None
+        self._added = False
+
+    def add(self) -> None:
+        """Add the hook, once in the life of a process."""
+        if not self._added:
+            self._added = True
+            sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, _args: tuple[Any, ...]) -> None:
+        if self.owner is not None and event in REFUSED and self.owner == _native_ident():
+            self.refuse(REFUSED[event])
+
+    def refuse(self, what: str) -> None:
+        """Raise the refusal of ``what``, and remember it."""
+        error = refusal(what)
+        self.refused = self.refused or error
+        raise error
+
+
+guard = _Guard()
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse, in the current native thread, what :data:`REFUSED` lists."""
+    guard.add()
+    guard.refused = None
+    guard.owner = _native_ident()
+    try:
+        yield
+    finally:
+        guard.owner = None

@@ -1,0 +1,371 @@
+"""One run: a program, from its set-up to its checks, in one order.
+
+:class:`Runner` puts a hub of its own in place of the native thread's, which its
+program's greenlets then use like any other, and takes it away at the end. What
+belongs to the thread's former hub stands still meanwhile.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+
+from gevent import Greenlet
+from gevent._hub_local import get_hub_if_exists, set_hub
+from gevent.exceptions import LoopExit
+from gevent.hub import Hub
+from greenlet import GreenletExit, gettrace, greenlet, settrace
+
+from greenlane.testing.interleave.clock import Clock
+from greenlane.testing.interleave.errors import UnsupportedError
+from greenlane.testing.interleave.loop import Chooser, Loop, Task
+from greenlane.testing.interleave.refusals import guard, refusing
+from greenlane.testing.interleave.tasks import Place, Step, Tasks, Tracer, number_of, place_of, raised_at
+
+Function: TypeAlias = "Callable[[], Any] | Greenlet[..., Any]"
+Body: TypeAlias = Generator[Iterable[Function], list[Any], None]
+Program: TypeAlias = "Callable[[], Body] | Sequence[Callable[[], Any]]"
+
+Sleeps: TypeAlias = Literal["deadline", "any"]
+Kind: TypeAlias = Literal["exception", "check", "deadlock", "endless", "nondeterministic"]
+
+#: Steps that what is left of a run may take to clean up after itself.
+_CLEANUP_STEPS = 10_000
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A greenlet that waits, and where."""
+
+    task: str
+    place: Place | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong in a run.
+
+    Attributes:
+        kind: ``exception`` ended a greenlet; a ``check`` of the program failed;
+            ``deadlock``: nothing can go on, though not all functions have ended;
+            ``endless``: it took too many steps; ``nondeterministic``: the same
+            choices led elsewhere.
+        message: one line that says it.
+        error: the exception, if there is one.
+        place: the innermost line of the program that it came from.
+        waiting: who waits where, for a deadlock; who still ran, for an endless run.
+
+    """
+
+    kind: Kind
+    message: str
+    error: BaseException | None = None
+    place: Place | None = None
+    waiting: tuple[Waiting, ...] = ()
+
+    def like(self, other: "Problem | None") -> bool:
+        """Whether ``other`` is the same for a reader: the same kind, by the same kind of exception."""
+        return other is not None and (self.kind, type(self.error)) == (other.kind, type(other.error))
+
+
+@dataclass
+class Outcome:
+    """What one run was.
+
+    Attributes:
+        options: how many options each choice had.
+        taken: which one was taken.
+        chosen: whose code went on, by its number.
+        switches_at: how many switches had happened before each choice.
+        steps: how many steps the run took.
+        switches: how often another greenlet went on than the one before.
+        problem: what went wrong, or None.
+        misfit: a choice was not on offer, and the run ended there.
+        trace: the steps, when they were traced.
+
+    """
+
+    options: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    chosen: list[int] = field(default_factory=list)
+    switches_at: list[int] = field(default_factory=list)
+    steps: int = 0
+    switches: int = 0
+    problem: Problem | None = None
+    misfit: bool = False
+    trace: tuple[Step, ...] = ()
+
+    def same_as(self, other: "Outcome") -> bool:
+        """Whether both runs went the same way and came to the same end."""
+        if (self.options, self.taken, self.chosen, self.steps) != (
+            other.options,
+            other.taken,
+            other.chosen,
+            other.steps,
+        ):
+            return False
+        if self.problem is None or other.problem is None:
+            return self.problem is other.problem
+        return self.problem.like(other.problem)
+
+
+class _Recorder:
+    """Writes down what a chooser chooses."""
+
+    def __init__(self, chooser: Chooser, outcome: Outcome, loop: Loop) -> None:
+        self._chooser = chooser
+        self._outcome = outcome
+        self._loop = loop
+
+    def choose(self, tasks: Sequence[Task], fifo: int) -> int:
+        """Choose, and write it down."""
+        chosen = self._chooser.choose(tasks, fifo)
+        outcome = self._outcome
+        if chosen >= len(tasks):
+            outcome.misfit = self._loop.stopped = True
+            chosen = 0
+        outcome.options.append(len(tasks))
+        outcome.taken.append(chosen)
+        outcome.chosen.append(number_of(tasks[chosen]))
+        outcome.switches_at.append(self._loop.switches)
+        return chosen
+
+
+class _Hub(Hub):
+    """gevent's hub, with errors going to the run that they belong to."""
+
+    loop: Any
+
+    def handle_error(self, context: object, type: Any, value: Any, tb: Any) -> None:  # noqa: A002
+        """Report an error of a greenlet or of a callback."""
+        # Compiled code may raise a plain string.
+        error = value if isinstance(value, BaseException) else type(value)
+        self.loop.handle_error(context, error)
+
+
+class Runner:
+    """Runs a program, again and again, in the orders that it is given.
+
+    Args:
+        program: what to run; see :func:`greenlane.testing.interleave.explore`.
+        sleeps: in which order sleepers wake.
+        max_steps: after so many steps a run counts as endless.
+        expected: exceptions that may end a greenlet without being a failure.
+
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        sleeps: Sleeps = "deadline",
+        max_steps: int = 10_000,
+        expected: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._program = program
+        self._max_steps = max_steps
+        self._expected = expected
+        self._clock = Clock()
+        self._loop = Loop(self._clock, sleeps == "any", self._report)
+        self._hub: _Hub
+        self._tasks = Tasks()
+        self._problem: Problem | None = None
+        self._interrupt: BaseException | None = None
+        self._cleaning = False
+
+    @contextmanager
+    def installed(self) -> Iterator["Runner"]:
+        """Take the place of the current native thread's hub and clock.
+
+        Raises:
+            UnsupportedError: a program is being explored in this process already.
+
+        """
+        if guard.owner is not None:
+            raise UnsupportedError("A program cannot explore another one, nor two threads at once.")
+        former = get_hub_if_exists()
+        self._hub = _Hub(cast(Any, self._loop))
+        set_hub(self._hub)
+        try:
+            with self._clock.installed(), refusing():
+                yield self
+        finally:
+            self._hub.destroy(destroy_loop=True)
+            set_hub(cast(Any, former))
+
+    def run(self, chooser: Chooser, *, trace: bool = False) -> Outcome:
+        """Run the program once.
+
+        Args:
+            chooser: decides the order.
+            trace: record the steps with their places, which takes longer.
+
+        Raises:
+            UnsupportedError: the program does what cannot be explored.
+            KeyboardInterrupt: the user ended it.
+
+        """
+        outcome = Outcome()
+        self._tasks = tasks = Tasks()
+        self._problem = self._interrupt = None
+        self._clock.reset()
+        self._loop.begin(_Recorder(chooser, outcome, self._loop), self._max_steps, tasks.add)
+        tracer = Tracer(tasks) if trace else None
+        former = gettrace()
+        if tracer is not None:
+            settrace(tracer)
+        try:
+            self._go_through()
+        finally:
+            if tracer is not None:
+                settrace(former)
+                outcome.trace = tuple(tracer.steps)
+            outcome.steps, outcome.switches = self._loop.steps, self._loop.switches
+            self._clean_up()
+        if guard.refused is not None:
+            raise guard.refused
+        if self._interrupt is not None:
+            raise self._interrupt
+        outcome.problem = self._problem
+        return outcome
+
+    def _go_through(self) -> None:
+        """Run the program's body from one ``yield`` to the next."""
+        try:
+            body = self._body()
+            functions = next(body)
+        except StopIteration:
+            raise UnsupportedError("The program yielded no functions to run at once.") from None
+        except LoopExit as error:
+            raise _cannot_wait() from error
+        try:
+            while True:
+                results = self._at_once(functions)
+                if results is None:
+                    return
+                functions = body.send(results)
+        except StopIteration:
+            return
+        except LoopExit as error:
+            raise _cannot_wait() from error
+        except (KeyboardInterrupt, UnsupportedError):
+            raise
+        except BaseException as error:
+            self._problem = Problem(
+                "check", f"a check failed: {_in_one_line(error)}", error, raised_at(error)
+            )
+        finally:
+            body.close()
+
+    def _body(self) -> Body:
+        program = self._program
+        if not callable(program):
+            functions = tuple(program)
+            return _without_checks(functions)
+        body = program()
+        if not isinstance(body, Generator):
+            raise UnsupportedError(
+                "A program is a generator function that yields the functions to run at once, "
+                "or a list of them."
+            )
+        return body
+
+    def _at_once(self, functions: Iterable[Function]) -> list[Any] | None:
+        """Run ``functions`` as greenlets until nothing is left to run.
+
+        Returns:
+            What they returned; None when something went wrong.
+
+        """
+        roots = [function if isinstance(function, Greenlet) else Greenlet(function) for function in functions]
+        for root in roots:
+            root.start()
+        self._switch()
+        if self._problem is None and self._interrupt is None and guard.refused is None:
+            if self._loop.stopped:
+                self._problem = self._endless()
+            elif not all(root.dead for root in roots):
+                self._problem = self._deadlock()
+        if self._problem is not None or self._interrupt is not None or guard.refused is not None:
+            return None
+        return [root.value if root.exception is None else root.exception for root in roots]
+
+    def _switch(self) -> None:
+        """Let the loop run until it returns, which the hub reports as LoopExit."""
+        self._loop.running = True
+        try:
+            self._hub.switch()
+        except LoopExit as error:
+            if error.args[1] is not self._hub:
+                raise UnsupportedError(
+                    "The program waits for a lock, an event or a queue that was used before with another "
+                    "hub. Make it in the program, so that each run has a fresh one."
+                ) from error
+        finally:
+            self._loop.running = False
+
+    def _report(self, context: object, error: BaseException) -> None:
+        """Take an error that ended a greenlet or a callback."""
+        if self._cleaning or isinstance(error, GreenletExit):
+            return
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self._interrupt = self._interrupt or error
+        elif isinstance(error, UnsupportedError) and guard.refused is not None:
+            pass
+        elif isinstance(error, self._expected):
+            return
+        elif self._problem is None:
+            task = context if isinstance(context, greenlet) else None
+            text = f"{self._tasks.name(task)} raised {_in_one_line(error)}"
+            self._problem = Problem("exception", text, error, raised_at(error))
+        self._loop.stopped = True
+
+    def _waiting(self) -> tuple[Waiting, ...]:
+        return tuple(Waiting(self._tasks.name(task), place_of(task.gr_frame)) for task in self._tasks.alive())
+
+    def _deadlock(self) -> Problem:
+        waiting = self._waiting()
+        return Problem(
+            "deadlock", f"deadlock: {len(waiting)} wait, and nothing can wake them", waiting=waiting
+        )
+
+    def _endless(self) -> Problem:
+        text = (
+            f"no end after {self._max_steps:,} steps: a loop that waits for another greenlet may never give "
+            "it a turn in this order (see max_steps)"
+        )
+        return Problem("endless", text, waiting=self._waiting())
+
+    def _clean_up(self) -> None:
+        """End what is left, so that it does not run into the next run."""
+        if not any(True for _task in self._tasks.alive()):
+            return
+        self._cleaning = True
+        try:
+            loop = self._loop
+            left = list(self._tasks.alive())
+            loop.begin(None, _CLEANUP_STEPS, lambda _task: None)
+            for task in left:
+                if isinstance(task, Greenlet):
+                    task.kill(block=False)
+                else:
+                    loop.run_callback(task.throw, GreenletExit)
+            del left
+            self._switch()
+        finally:
+            self._cleaning = False
+
+
+def _without_checks(functions: Sequence[Function]) -> Body:
+    yield functions
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _cannot_wait() -> UnsupportedError:
+    return UnsupportedError(
+        "What stands before and after the yield of a program runs alone and cannot wait: "
+        "put what waits into one of the functions that run at once."
+    )
