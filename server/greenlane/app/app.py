@@ -99,7 +99,9 @@ class App(Setup):
             if answer is None:
                 answer = self.dispatch_request(ctx)
         except Exception as error:
-            answer = self.handle_user_exception(error)
+            # Here and not below: the answer may be the error itself, whose traceback refers
+            # to this frame, so a local variable would keep the request until the collector comes.
+            return self.finalize_request(ctx, self.handle_user_exception(error))
         return self.finalize_request(ctx, answer)
 
     def preprocess_request(self) -> Any:
