@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test loadtest locust check install bench lock clean
+.PHONY: help run test loadtest locust check install behaviours bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(VENV)/.ready-dev ## lint, format, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
+
+behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tests of each
+	@$(BIN)/python tests/test_behaviours.py
 
 bench: $(VENV)/.ready ## the benchmarks: memory after 100,000 unreleased lanes, and the cost of a lookup
 	@$(BIN)/python loadtest/bench/lanes.py
