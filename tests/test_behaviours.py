@@ -25,7 +25,7 @@ def rows(text: str) -> dict[str, str]:
     return dict(_ROW.findall(text))
 
 
-def tests_of(source: str, where: str) -> Iterator[tuple[str, str]]:
+def rows_named(source: str, where: str) -> Iterator[tuple[str, str]]:
     """Yield each row that a test in ``source`` names in its docstring, with the test."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -37,7 +37,7 @@ def covered() -> Mapping[str, list[str]]:
     """Return the tests of each row."""
     found = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for row, test in tests_of(path.read_text(), str(path.relative_to(ROOT))):
+        for row, test in rows_named(path.read_text(), str(path.relative_to(ROOT))):
             found[row].append(test)
     return found
 
@@ -59,7 +59,7 @@ def test_every_row_has_a_test_that_names_it() -> None:
 
 def test_a_row_counts_only_where_a_test_names_it_in_its_docstring() -> None:
     source = '"B1"\ndef test_a():\n    "B2, B12: x"\ndef helper():\n    "B3"\n# B4\ndef test_b(): "B5"\n'
-    assert list(tests_of(source, "t.py")) == [
+    assert list(rows_named(source, "t.py")) == [
         ("B12", "t.py::test_a"),
         ("B2", "t.py::test_a"),
         ("B5", "t.py::test_b"),
