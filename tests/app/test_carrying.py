@@ -136,7 +136,10 @@ def test_overlapping_requests_and_calls(app: App, meeting: Any) -> None:
             worker.get(timeout=20)
         return request.path
 
-    clients = [gevent.spawn(lambda name=name: app.test_client().get(f"/{name}").text) for name in "abcde"]
+    def one(path: str) -> str:
+        return app.test_client().get(path).text
+
+    clients = [gevent.spawn(one, f"/{name}") for name in "abcde"]
     assert [client.get(timeout=20) for client in clients] == [f"/{name}" for name in "abcde"]
     assert len(set(meet.arrived)) == len(rows) == 20
     assert all(seen == (f"/{name}", name, "shop", own) for name, seen, own in rows)
@@ -309,7 +312,7 @@ def test_functions_that_run_after_their_call(app: App) -> None:
     with app.test_request_context():
         for function in generator, coroutine, asynchronous:
             with pytest.raises(TypeError, match="stream_with_context"):
-                copy_current_request_context(function)  # type: ignore[arg-type]
+                copy_current_request_context(function)
 
 
 def test_arguments_name_and_result(app: App) -> None:
