@@ -149,6 +149,26 @@ def test_a_teardown_error_comes_out_of_the_block(app: App) -> None:
     assert not has_app_context()
 
 
+def test_a_teardown_error_is_not_the_next_requests(app: App, ended: list[str]) -> None:
+    """B37: it comes out of the client before the next request is sent, and is not answered with a 500."""
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    @app.teardown_request
+    def teardown(exc: BaseException | None) -> None:
+        ended.append(request.path)
+        if request.path == "/first":
+            raise ValueError("in teardown")
+
+    app.add_url_rule("/<name>", "view", lambda name: name)
+    with app.test_client() as client:
+        client.get("/first")
+        with pytest.raises(ValueError, match="in teardown"):
+            client.get("/second")
+        assert (ended, has_request_context()) == (["/first"], False)
+        assert client.get("/second").text == "second"
+    assert ended == ["/first", "/second"]
+
+
 def test_nested_blocks_of_one_client(shop: App) -> None:
     """B37: refused, and the outer block goes on."""
     client = shop.test_client()

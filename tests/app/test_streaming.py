@@ -12,6 +12,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from greenlane import (
     App,
+    Local,
     LocalManager,
     Response,
     abort,
@@ -21,6 +22,7 @@ from greenlane import (
     get_flashed_messages,
     has_app_context,
     has_request_context,
+    release_local,
     request,
     session,
     stream_with_context,
@@ -142,16 +144,18 @@ def test_thrown_away_unread(shop: App, ended: list[str]) -> None:
 
 
 def test_thrown_away_in_another_requests_lane(shop: App, ended: list[str]) -> None:
-    """B57: whoever throws it away, the generator and the teardown functions see their own request."""
+    """B57: whoever throws it away, its request ends in a lane of its own, and touches nothing here."""
     log: list[str] = []
     streaming(shop, log=log)
+    mine = Local()
+    shop.teardown_request(lambda exc: release_local(mine))
     body = iter(call(shop, "/?name=bob"))
     next(body)
     with shop.test_request_context("/other"):
-        g.name = "other"
+        g.name = mine.name = "other"
         del body
         gc.collect()
-        assert (request.path, g.name) == ("/other", "other")
+        assert (request.path, g.name, mine.name) == ("/other", "other", "other")
         assert log == ["closed in / of bob"]
         assert ended == ["request / bob", "app bob"]
 
@@ -337,6 +341,10 @@ def fail_in_view(stream: Any) -> Any:
     raise ValueError(str(stream))
 
 
+def interrupt(stream: Any) -> Any:
+    raise KeyboardInterrupt(str(stream))
+
+
 def answer_otherwise(stream: Any) -> Any:
     return "something else"
 
@@ -349,7 +357,7 @@ def bad_status(stream: Any) -> Any:
     return stream, "200 OK", {"X": "a\nb"}
 
 
-@pytest.mark.parametrize("answer", [fail_in_view, answer_otherwise, abort_in_view, bad_status])
+@pytest.mark.parametrize("answer", [fail_in_view, interrupt, answer_otherwise, abort_in_view, bad_status])
 @pytest.mark.parametrize("read", [0, 1])
 @pytest.mark.parametrize("testing", [True, False])
 def test_a_stream_that_is_not_sent(
@@ -377,11 +385,11 @@ def test_a_stream_that_is_not_sent(
     gc.collect()
     gc.disable()  # it must not take the collector to find out
     try:
-        caught = None
+        caught: BaseException | None = None
         try:
             body = call(shop)
-        except ValueError as error:
-            caught = error
+        except (ValueError, KeyboardInterrupt) as error:
+            caught = error  # its traceback keeps the stream
         assert ended[0].startswith("request / ada")
         assert len(ended) == 2
         assert log == ["closed in / of ada"] * read
@@ -521,6 +529,32 @@ def test_several_streams_of_one_request(shop: App, ended: list[str]) -> None:
     assert list(inner) == ["x x x shop\n"]
     assert ended == ["request /here x", "app x"]
     assert clean()
+
+
+def test_a_stream_in_a_stream_shares_its_g(shop: App, ended: list[str]) -> None:
+    """B57: and leaves it to the outer one when it ends first."""
+    with shop.test_request_context("/here"):
+        g.name = "here"
+
+        @stream_with_context
+        def outer() -> Iterator[str]:
+            yield from stream_with_context(g.name for _ in range(1))
+            yield g.name
+
+        stream = outer()
+    assert list(stream) == ["here", "here"]
+    assert ended == ["request /here here", "app here"]
+
+
+def test_a_context_pushed_anew_after_its_stream(shop: App) -> None:
+    """B41, B57: has a new `g`, as without a stream."""
+    with (ctx := shop.test_request_context("/here")):
+        g.name = "first"
+        stream = stream_with_context(g.name for _ in range(1))
+    assert list(stream) == ["first"]
+    with ctx:
+        assert "name" not in g
+        g.name = "second"
 
 
 def test_an_application_context_from_outside(shop: App, ended: list[str]) -> None:
