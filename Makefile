@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test loadtest locust check install behaviours bench lock clean
+.PHONY: help run test loadtest locust check install behaviours pictures bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: $(VENV)/.ready-dev ## lint, format, types and tests
 
 behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tests of each
 	@$(BIN)/python tests/test_behaviours.py
+
+pictures: $(VENV)/.ready ## print the journey of a request into docs/how-a-request-travels.md (maintainers)
+	@$(BIN)/python -m greenlane.demo.journey docs
 
 bench: $(VENV)/.ready ## the benchmarks: memory after 100,000 unreleased lanes, and the cost of a lookup
 	@$(BIN)/python loadtest/bench/lanes.py
