@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from greenlane.app import responses, routing
 from greenlane.app.appcontext import AppContext
+from greenlane.app.bodies import TidyBody
 from greenlane.app.client import Client, EnvironBuilder
 from greenlane.app.contexts import PRESERVE, RequestContext
 from greenlane.app.sessions import SecureCookieSessionInterface, SessionInterface
@@ -81,7 +82,10 @@ class App(Setup):
                 error = unhandled
                 abandon_streams(ctx, unhandled)
                 response = self.handle_exception(ctx, unhandled)
-            return response(environ, start_response)
+            body = response(environ, start_response)
+            # Not for a file, which servers know by its class and send by themselves.
+            tidy = response.is_streamed and not response.direct_passthrough
+            return TidyBody(body, self.logger) if tidy else body
         except BaseException as raised:
             error = escaping = raised
             abandon_streams(ctx, raised)
