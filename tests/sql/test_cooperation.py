@@ -66,7 +66,8 @@ def run(program: str, url: str, first: str = PATCHED) -> list[str]:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert not done.returncode, done.stderr
+    assert not done.stderr, done.stderr
     return done.stdout.splitlines()
 
 
@@ -157,6 +158,7 @@ def request(who, pause):
 
 ERRORS = (gevent.GreenletExit, gevent.Timeout, ValueError)
 jobs = [gevent.spawn(wrap_errors(ERRORS, request), who, rng.random() / 200) for who in range(300)]
+gevent.sleep(0)  # all have begun: what is killed before is not wrapped
 for job in rng.sample(jobs, 200):
     gevent.sleep(rng.random() / 200)
     job.kill(rng.choice(ERRORS), block=False)
@@ -169,7 +171,8 @@ finished = sum(job.value == "finished" for job in jobs)
 print("all ended", all(job.ready() for job in jobs), "by kills", len(jobs) - finished > 50)
 print("wrong", wrong, "overlapped", overlapped > 20)
 print("half stored", sum(count != 2 for count in halves), "lost", max(0, finished - len(halves)))
-print("out", out - back, db.engine.pool.checkedout(), "free", db._free.counter)
+# Not by the pool's events: one killed in the ping before its checkout has a checkin alone.
+print("out", db.engine.pool.checkedout(), "free", db._free.counter)
 """
 
 
@@ -181,5 +184,5 @@ def test_kills_at_any_moment_leave_nothing(kind: str, request: pytest.FixtureReq
         "all ended True by kills True",
         "wrong 0 overlapped True",
         "half stored 0 lost 0",
-        "out 0 0 free 5",
+        "out 0 free 5",
     ]

@@ -1,8 +1,9 @@
 """Engines: which URLs are taken, what is kept out of messages, and how SQLite's lock is waited for."""
 
+import select
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
@@ -79,7 +80,7 @@ def test_a_writer_waits_for_sqlites_lock_and_lets_its_holder_finish(app: App, ma
         assert holds.wait(10)
         order.append("the other tries")
         with app.app_context(), db:
-            # Having read before, too: its transaction starts with the write.
+            # Having read before, too: a transaction begins with its first write.
             assert not db.query("SELECT * FROM notes")
             db.execute("INSERT INTO notes VALUES ('second')")
             order.append("the other has written")
@@ -128,3 +129,41 @@ def test_an_interrupted_query_costs_its_connection(
             db.query("SELECT 1")
         with db:
             assert db.connection.connection.dbapi_connection is not before
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(
+    app: App, make_db: "MakeDB", postgres: str
+) -> None:
+    """B50: it ended while nobody had it, so nobody hears of it."""
+    db, other = make_db(postgres, pool_size=1), make_db(postgres, pool_size=1)
+    with app.app_context():
+        with db:
+            pid = db.query("SELECT pg_backend_pid()")[0][0]
+            handle = db.connection.connection.dbapi_connection
+        with other:
+            other.query("SELECT pg_terminate_backend(:pid)", {"pid": pid})
+        assert handle is not None
+        assert select.select([handle.fileno()], [], [], 10)[0], "the server has not closed it"
+        with db:
+            assert db.query("SELECT pg_backend_pid()")[0][0] != pid
+
+
+def test_a_connection_is_used_again_as_long_as_it_is_fit(app: App, db: SQLHelper) -> None:
+    seen = set()
+    for _ in range(3):
+        with app.app_context(), db:
+            seen.add(id(db.connection.connection.dbapi_connection))
+    assert len(seen) == 1
+
+
+def test_a_connection_with_an_unread_reply_is_replaced(app: App, make_db: "MakeDB", postgres: str) -> None:
+    """B50, poisoned-connection: should one get back into the pool after all, nobody reads it."""
+    db = make_db(postgres, pool_size=1)
+    with app.app_context():
+        with db:
+            handle: Any = db.connection.connection.dbapi_connection
+        handle.pgconn.send_query(b"SELECT 'of somebody else'")
+        handle.pgconn.flush()
+        assert select.select([handle.fileno()], [], [], 10)[0]
+        with db:
+            assert db.query("SELECT 'mine'")[0][0] == "mine"

@@ -5,22 +5,29 @@ connection that was left in the middle of a query goes back to the pool. Knows
 nothing of contexts.
 """
 
+import select
 import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
+from gevent import monkey
 from sqlalchemy import URL, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.engine import Connection, ExceptionContext
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+
+if TYPE_CHECKING:
+    import psycopg
 
 CONNECT_TIMEOUT: Final = 10
 """Seconds that connecting to PostgreSQL may take, unless the URL has a ``connect_timeout``."""
 
 LOCK_PAUSE: Final = 0.005
 """Seconds between two attempts to get SQLite's write lock: about as long as a small transaction takes."""
+
+_native_poll = monkey.get_original("select", "poll")
 
 
 def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
@@ -47,9 +54,7 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
     if backend == "sqlite":
         _refuse_memory(parsed)
         # No waiting inside SQLite: it would stop the greenlet that holds the lock, too.
-        # IMMEDIATE: a transaction that writes takes the lock at its start, where it can
-        # wait for it. One that has read before is refused for good (SQLITE_BUSY_SNAPSHOT).
-        arguments = {"timeout": 0, "isolation_level": "IMMEDIATE", "check_same_thread": False}
+        arguments = {"timeout": 0, "check_same_thread": False}
     elif backend == "postgresql" and "connect_timeout" not in parsed.query:
         arguments = {"connect_timeout": CONNECT_TIMEOUT}
     try:
@@ -61,8 +66,6 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
             max_overflow=0,
             # The connection used last: those that a burst has opened can grow old unused.
             pool_use_lifo=True,
-            # A connection that the server has closed meanwhile is replaced, not handed out.
-            pool_pre_ping=backend != "sqlite",
             hide_parameters=True,  # they are users' data, and errors end up in logs
         )
     except NoSuchModuleError:
@@ -74,6 +77,8 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
     event.listen(engine, "handle_error", _drop_interrupted)
     if backend == "sqlite":
         _prepare_sqlite(engine, timeout)
+    elif parsed.drivername == "postgresql+psycopg":
+        event.listen(engine, "checkout", _replace_unfit)
     return engine
 
 
@@ -100,6 +105,21 @@ def _drop_interrupted(context: ExceptionContext) -> None:
     if not isinstance(context.original_exception, (dbapi_error, SQLAlchemyError)):
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False  # the others are well
+
+
+def _replace_unfit(connection: "psycopg.Connection[Any]", _record: object, _proxy: object) -> None:
+    """Have a connection replaced that the server has closed, or on which a reply was left.
+
+    An idle connection has nothing to read. Not SQLAlchemy's own ping, which costs a round trip
+    for each request, and where a kill in its middle comes out as a ProgrammingError.
+    """
+    if not connection.closed:
+        # Of an idle connection the answer is there at once: nothing to wait for, so no switch.
+        poll = _native_poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return
+    raise DisconnectionError("The connection was closed while it was idle.")
 
 
 def _prepare_sqlite(engine: Engine, timeout: float) -> None:
