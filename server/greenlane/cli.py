@@ -36,6 +36,7 @@ _NEXT_STEPS = """\
   the page         {url}/
   one request      curl '{url}/probe/local?nonce=a&hops=3'
   the strategies   curl {url}/probe/
+  your own rows    {url}/notes
   the figures      curl {url}/metrics
   the proof        make loadtest, in another terminal
   the end          Ctrl-C: finishes the requests that have begun, and stops"""
@@ -192,9 +193,12 @@ def _room_for(connections: int) -> int:
 
 def _demonstration() -> Ops:
     # Not at the top: another application does not need it.
-    from greenlane.demo import create_demo
+    from greenlane.demo import NoDatabase, create_demo
 
-    return create_demo()
+    try:
+        return create_demo()
+    except NoDatabase as error:
+        raise _Refusal(str(error), exit_code=1) from None
 
 
 def _load(target: str) -> "WSGIApplication":
@@ -256,6 +260,8 @@ def _say_ready(server: WSGIServer, host: str, target: str | None) -> None:
         click.echo(_NEXT_STEPS.format(url=url))
         if "SECRET_KEY" not in os.environ:
             click.echo("SECRET_KEY is not set: a random one signs the sessions, and ends with this process.")
+        if not os.environ.get("DATABASE_URL"):
+            click.echo("DATABASE_URL is not set: a temporary file keeps the notes, until this process ends.")
     sys.stdout.flush()
 
 

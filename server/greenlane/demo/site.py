@@ -5,33 +5,47 @@ Must not import ``greenlane.cli``.
 
 import os
 import secrets
+import shutil
+import tempfile
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from greenlane.app import App
 from greenlane.context import LocalManager
+from greenlane.demo.notes import NotesPage
 from greenlane.demo.strategies import KeptInLocal, make_strategies
 from greenlane.demo.views import Views
 from greenlane.ops import Ops
+from greenlane.sql import SQLHelper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from sqlalchemy import Engine
 
-#: Largest body that is read, in bytes: a nonce needs no more.
+#: Largest body that is read, in bytes: a nonce or a note needs no more.
 MAX_CONTENT_LENGTH = 16 * 1024
 
 #: Sent with every reply. Everything a page needs comes from this server.
 SECURITY_HEADERS = (
-    ("Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
 
 
-def create_demo(*, secret_key: str | None = None) -> Ops:
+class NoDatabase(RuntimeError):  # noqa: N818 - says what there is not
+    """The demonstration's database cannot be used; the message is one line, and holds no password."""
+
+
+def create_demo(*, secret_key: str | None = None, database_url: str | None = None) -> Ops:
     """Make the demonstration: its App, wrapped in ``/metrics`` and ``/healthz``.
 
     May be called several times in a process; each demonstration has its own state.
@@ -40,9 +54,15 @@ def create_demo(*, secret_key: str | None = None) -> Ops:
         secret_key: signs the session cookies. Without it the environment's
             ``SECRET_KEY`` is used, and without that a random one, which the log
             says: sessions then end with the process.
+        database_url: where the notes are kept. Without it the environment's
+            ``DATABASE_URL`` is used, and without that a file of SQLite in a folder
+            of its own, which goes when the demonstration or the process does.
 
     Returns:
         The WSGI application to serve.
+
+    Raises:
+        NoDatabase: the database cannot be used.
 
     """
     strategies = make_strategies()
@@ -54,6 +74,7 @@ def create_demo(*, secret_key: str | None = None) -> Ops:
     app.secret_key = secret_key or os.environ.get("SECRET_KEY") or _random_key(app)
     ops = Ops(app, locals=kept_in_locals)
     Views(strategies, in_flight=lambda: ops.in_flight).mount(app)
+    _mount_notes(app, ops, database_url or os.environ.get("DATABASE_URL"))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
     with_files = SharedDataMiddleware(released, {"/static": ("greenlane.demo", "static")}, cache_timeout=300)
     app.wsgi_app = _with_security_headers(with_files)  # type: ignore[assignment]  # wrapping is what it is for
@@ -63,6 +84,29 @@ def create_demo(*, secret_key: str | None = None) -> Ops:
 def _random_key(app: App) -> str:
     app.logger.info("SECRET_KEY is not set: made a random one, so sessions end with this process")
     return secrets.token_hex(32)
+
+
+def _mount_notes(app: App, ops: Ops, url: str | None) -> None:
+    try:
+        folder = None if url else tempfile.mkdtemp(prefix="greenlane-")
+        db = SQLHelper(url or f"sqlite:///{folder}/notes.db")
+        weakref.finalize(db, _discard, db.engine, folder, os.getpid())
+        NotesPage(db, in_flight=lambda: ops.in_flight).mount(app)
+    except ValueError as error:
+        raise NoDatabase(f"DATABASE_URL cannot be used: {error}") from None
+    except OSError as error:
+        raise NoDatabase(f"there is no place for the notes: {error}") from None
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise NoDatabase(f"the database cannot be used: {str(cause).partition(chr(10))[0]}") from None
+
+
+def _discard(engine: "Engine", folder: str | None, pid: int) -> None:
+    """Close the connections and remove the temporary folder, unless this is a fork: they are its parent's."""
+    if os.getpid() == pid:
+        engine.dispose()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with_security_headers(app: "WSGIApplication") -> "WSGIApplication":

@@ -1,21 +1,20 @@
 """The views: the probe, its listing, the front page, and what they say when something is wrong.
 
-Under ``/probe`` every reply is JSON, errors included; elsewhere it is HTML.
+Under ``/probe`` every reply is JSON, errors included; elsewhere it is what the request prefers.
 
 Must not import the site, which mounts these.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from greenlane.app import App, Response, abort, request
+from greenlane.app import App, abort, request
 from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.pages import error_response, json_response, not_stored, render
 from greenlane.demo.parameters import LIMITS, ParameterError, Parameters
 from greenlane.demo.probe import Probe, Turns
 from greenlane.demo.strategies import Strategy
@@ -81,13 +80,6 @@ class Views:
         self._in_flight = in_flight
         self._switcher = Switcher()
         self._turns = Turns()
-        self._templates = Environment(
-            loader=PackageLoader("greenlane.demo"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     def mount(self, app: App) -> None:
         """Register everything on ``app``."""
@@ -97,7 +89,7 @@ class Views:
         app.register_error_handler(HTTPException, self.http_error)
         app.register_error_handler(ParameterError, self.parameter_error)
 
-    def probe(self, name: str) -> Response:
+    def probe(self, name: str) -> BaseResponse:
         """Probe one strategy: see :mod:`greenlane.demo.probe`."""
         strategy = self._strategies.get(name)
         if strategy is None:
@@ -109,11 +101,9 @@ class Views:
             turns=self._turns,
             in_flight=self._in_flight,
         )
-        response = Response(_json(probe.run()), content_type="application/json")
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return not_stored(json_response(probe.run()))
 
-    def listing(self) -> Response:
+    def listing(self) -> BaseResponse:
         """List the strategies, the bounds of a probe and the hazards."""
         document = {
             "strategies": [
@@ -123,13 +113,13 @@ class Views:
             "limits": LIMITS,
             "hazards": [asdict(hazard) for hazard in HAZARDS],
         }
-        return Response(_json(document), content_type="application/json")
+        return json_response(document)
 
     def front(self) -> str:
         """Render the front page."""
         # Werkzeug gives an empty host for one with characters that no host has.
         host_url = f"{request.scheme}://{request.host or 'localhost'}{request.root_path}"
-        return self._render(
+        return render(
             "front.html",
             host_url=host_url,
             roles=[
@@ -147,34 +137,11 @@ class Views:
         )
 
     def http_error(self, error: HTTPException) -> BaseResponse:
-        """Say what is wrong, in JSON under ``/probe`` and on a small page elsewhere."""
-        response = error.get_response(request.environ)
-        if request.path == "/probe" or request.path.startswith("/probe/"):
-            document: dict[str, object] = {"error": error.description}
-            if error.code == 404:
-                document["strategies"] = list(self._strategies)
-            response.set_data(_json(document))
-            response.content_type = "application/json"
-        else:
-            page = self._render("error.html", code=error.code, name=error.name, description=error.description)
-            response.set_data(page)
-            response.content_type = "text/html; charset=utf-8"
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        """Say what is wrong; where a strategy was asked for that is none, list them."""
+        if error.code == 404 and request.path.startswith("/probe/"):
+            return error_response(error, strategies=list(self._strategies))
+        return error_response(error)
 
-    def parameter_error(self, error: ParameterError) -> Response:
+    def parameter_error(self, error: ParameterError) -> BaseResponse:
         """Say which parameter is wrong, and why."""
-        response = Response(
-            _json({"error": str(error), "parameter": error.parameter}),
-            status=400,
-            content_type="application/json",
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def _render(self, template: str, **values: object) -> str:
-        return self._templates.get_template(template).render(root=request.root_path, **values)
-
-
-def _json(document: object) -> str:
-    return json.dumps(document) + "\n"
+        return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
