@@ -10,17 +10,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test loadtest locust check install behaviours pictures bench lock clean
+.PHONY: help run tour test loadtest locust check install behaviours pictures bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
-	@echo "  ARGS='...'                more options for run, test, loadtest and locust"
+	@echo "  ARGS='...'                more options for run, tour, test, loadtest and locust"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
 	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
+
+tour: $(VENV)/.ready ## see why request data gets mixed up, step by step (ARGS='--list')
+	@$(BIN)/greenlane tour $(ARGS)
 
 test: $(VENV)/.ready-dev ## set up and run the tests
 	@$(BIN)/python -m pytest $(ARGS)

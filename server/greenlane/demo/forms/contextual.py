@@ -11,12 +11,9 @@ make few of these.
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class InPlaceLocal:
@@ -41,10 +38,8 @@ class InPlaceLocal:
             raise AttributeError(name) from None
 
     def __delattr__(self, name: str) -> None:
-        try:
-            del self.var.get({})[name]
-        except KeyError:
-            raise AttributeError(name) from None
+        getattr(self, name)  # an AttributeError when it is not set
+        del self.var.get()[name]
 
 
 class CopyOnWriteLocal:
@@ -56,18 +51,17 @@ class CopyOnWriteLocal:
         object.__setattr__(self, "var", ContextVar("lane"))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.var.set({**self.var.get(_NOTHING), name: value})
+        self.var.set({**self.var.get({}), name: value})
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self.var.get(_NOTHING)[name]
+            return self.var.get({})[name]
         except KeyError:
             raise AttributeError(name) from None
 
     def __delattr__(self, name: str) -> None:
-        lane = dict(self.var.get(_NOTHING))
-        if name not in lane:
-            raise AttributeError(name)
+        getattr(self, name)  # an AttributeError when it is not set
+        lane = dict(self.var.get({}))
         del lane[name]
         self.var.set(lane)
 

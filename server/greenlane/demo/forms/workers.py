@@ -45,6 +45,7 @@ class _GreenletMeeting:
         self._missing -= 1
         if self._missing <= 0:
             self.open()
+            gevent.sleep(0)  # they go on in the order in which they came
         elif not self._complete.wait(PATIENCE):
             raise TimeoutError("the other workers did not come")
 
