@@ -1,4 +1,7 @@
-"""What every test gets: a detector that fails it when it leaves something in a lane."""
+"""What every test gets: a detector that fails it when it leaves something in a lane.
+
+And one option: how many orders the tests of ``tests/testing/every_order`` run.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -6,6 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from greenlane.context import Local, census
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-order",
+        action="store_true",
+        help="run the programs of tests/testing/every_order in all their orders, not in a sample: minutes",
+    )
 
 
 def _entries() -> dict[Local, int]:
