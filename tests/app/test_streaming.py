@@ -300,6 +300,32 @@ def test_two_readers_at_once(shop: App) -> None:
     assert reader.get(timeout=10) == ["/here"]
 
 
+def test_a_stream_that_runs_while_its_view_fails(shop: App, ended: list[str]) -> None:
+    """B57: another greenlet is in the middle of it: it goes on, and the request ends with it."""
+    shop.testing = False
+    shop.logger.disabled = True
+    inside, go = Event(), Event()
+    readers: list[Any] = []
+
+    @shop.get("/")
+    def view() -> str:
+        def generate() -> Iterator[str]:
+            inside.set()
+            assert go.wait(10)
+            yield piece()
+
+        readers.append(gevent.spawn(list, stream_with_context(generate())))
+        assert inside.wait(10)
+        raise ValueError
+
+    list(call(shop))
+    shop.logger.disabled = False
+    assert (ended, clean()) == ([], True)
+    go.set()
+    assert readers[0].get(timeout=10) == [" ada ada shop\n"]
+    assert ended == ["request / ada ValueError", "app ada ValueError"]
+
+
 def test_what_a_step_leaves_is_taken_off(shop: App, ended: list[str]) -> None:
     """B36, B57: contexts that the generator keeps pushed are named, and gone after the step."""
 
