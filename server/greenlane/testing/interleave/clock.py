@@ -23,6 +23,9 @@ _NANO = 1_000_000_000
 # Any moment will do, as long as it is the same each time: noon of 1 January 2030, UTC.
 START = 1_893_499_200 * _NANO
 
+# What counts from some moment in the past counts from a day before: a real one is not 0 either.
+BOOT = START - 86_400 * _NANO
+
 _native_ident: Callable[[], int] = get_original("threading", "get_ident")
 
 
@@ -59,8 +62,8 @@ class Clock:
         def seconds() -> float:
             return self.now / _NANO
 
-        def since_start() -> float:
-            return (self.now - START) / _NANO
+        def uptime() -> float:
+            return (self.now - BOOT) / _NANO
 
         def now(moment: float | None) -> float:
             return seconds() if moment is None else moment
@@ -68,10 +71,10 @@ class Clock:
         functions: dict[str, Callable[..., Any]] = {
             "time": seconds,
             "time_ns": lambda: self.now,
-            "monotonic": since_start,
-            "monotonic_ns": lambda: self.now - START,
-            "perf_counter": since_start,
-            "perf_counter_ns": lambda: self.now - START,
+            "monotonic": uptime,
+            "monotonic_ns": lambda: self.now - BOOT,
+            "perf_counter": uptime,
+            "perf_counter_ns": lambda: self.now - BOOT,
             "gmtime": lambda moment=None: _gmtime(now(moment)),
             "localtime": lambda moment=None: _localtime(now(moment)),
             "ctime": lambda moment=None: _ctime(now(moment)),
@@ -87,25 +90,30 @@ class Clock:
     def installed(self) -> Iterator[None]:
         """Let the ``time`` module read this clock in the current native thread; others keep the real one."""
         owner = _native_ident()
-        swaps: dict[int, Callable[..., Any]] = {}
+        pairs: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
         for name, virtual in self._functions().items():
             real = getattr(time, name)
-            swaps[id(real)] = _for_thread(owner, virtual, real)
-        undo: list[tuple[dict[str, Any], str, Any]] = []
+            pairs.append((real, _for_thread(owner, virtual, real)))
         try:
-            for module in list(sys.modules.values()):
-                names = getattr(module, "__dict__", None)
-                if not isinstance(names, dict) or module.__name__ == __name__:
-                    continue
-                for name, value in list(names.items()):
-                    virtual_function = swaps.get(id(value))
-                    if virtual_function is not None:
-                        undo.append((names, name, value))
-                        names[name] = virtual_function
+            _replace(dict(pairs))
             yield
         finally:
-            for names, name, value in reversed(undo):
-                names[name] = value
+            # Everywhere again, because a module imported meanwhile took the virtual ones.
+            _replace({virtual: real for real, virtual in pairs})
+
+
+def _replace(functions: dict[Callable[..., Any], Callable[..., Any]]) -> None:
+    """Replace functions, the keys, wherever a module holds them."""
+    # There are many values, and not all have a hash; few are of these types. (Nor does
+    # id() do: each call of it is an audit event.)
+    types = {type(function) for function in functions}
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        if not isinstance(names, dict) or names.get("__name__") == __name__:
+            continue
+        for name, value in list(names.items()):
+            if type(value) in types and value in functions:
+                names[name] = functions[value]
 
 
 _gmtime, _localtime, _ctime, _asctime, _strftime = (

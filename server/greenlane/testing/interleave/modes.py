@@ -11,10 +11,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from greenlane.testing.interleave.loop import Chooser, Task
+from greenlane.testing.interleave.items import Task, number_of
+from greenlane.testing.interleave.loop import Chooser
 from greenlane.testing.interleave.run import Outcome
 from greenlane.testing.interleave.schedule import decode
-from greenlane.testing.interleave.tasks import number_of
 
 Choosers: TypeAlias = Generator[Chooser, Outcome, None]
 

@@ -18,14 +18,15 @@ MAX_STEPS = 60
 def describe(exploration: "Exploration") -> str:
     """Return ``exploration`` in words: one line, and the failure if there is one."""
     orders = _count(exploration.schedules, "order")
+    hold = "holds" if exploration.schedules == 1 else "hold"
     failure = exploration.failure
     if failure is not None:
         return "\n".join(_failure(failure, orders))
     if exploration.covered:
-        return f"All {orders} hold."
+        return "The only order there is holds." if exploration.schedules == 1 else f"All {orders} hold."
     if exploration.estimate is not None:
-        return f"{orders} hold, of about {exploration.estimate:,} (estimated); the rest was not run."
-    return f"{orders} hold."
+        return f"{orders} {hold}, of about {exploration.estimate:,} (estimated); the rest was not run."
+    return f"{orders} {hold}."
 
 
 def _failure(failure: "Failure", orders: str) -> Iterator[str]:
@@ -37,7 +38,7 @@ def _failure(failure: "Failure", orders: str) -> Iterator[str]:
     if problem.place is not None:
         yield f"  at {_with_source(problem.place)}"
     yield f"  found after {orders}; replay({failure.schedule!r}) shows it again"
-    size = "no order with fewer fails" if failure.fewest else "perhaps not the fewest: see max_shrinks"
+    size = "no order with fewer fails" if failure.fewest else "there may be an order with fewer"
     yield f"  {_count(failure.switches, 'switch', 'switches')} ({size}):"
     yield from _steps(failure.trace)
     for waiting in problem.waiting:

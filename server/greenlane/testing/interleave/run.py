@@ -18,9 +18,10 @@ from greenlet import GreenletExit, gettrace, greenlet, settrace
 
 from greenlane.testing.interleave.clock import Clock
 from greenlane.testing.interleave.errors import UnsupportedError
-from greenlane.testing.interleave.loop import Chooser, Loop, Task
+from greenlane.testing.interleave.items import Task, number_of
+from greenlane.testing.interleave.loop import Chooser, Loop
 from greenlane.testing.interleave.refusals import guard, refusing
-from greenlane.testing.interleave.tasks import Place, Step, Tasks, Tracer, number_of, place_of, raised_at
+from greenlane.testing.interleave.tasks import Place, Step, Tasks, Tracer, place_of, raised_at
 
 Function: TypeAlias = "Callable[[], Any] | Greenlet[..., Any]"
 Body: TypeAlias = Generator[Iterable[Function], list[Any], None]
@@ -209,16 +210,19 @@ class Runner:
         self._problem = self._interrupt = None
         self._clock.reset()
         self._loop.begin(_Recorder(chooser, outcome, self._loop), self._max_steps, tasks.add)
-        tracer = Tracer(tasks) if trace else None
+        tracer = Tracer(tasks)
         former = gettrace()
-        if tracer is not None:
-            settrace(tracer)
+
+        def watch_and_trace(event: str, switch: Any) -> None:
+            self._loop.watch(event, switch)
+            tracer(event, switch)
+
+        settrace(watch_and_trace if trace else self._loop.watch)
         try:
             self._go_through()
         finally:
-            if tracer is not None:
-                settrace(former)
-                outcome.trace = tuple(tracer.steps)
+            settrace(former)
+            outcome.trace = tracer.steps
             outcome.steps, outcome.switches = self._loop.steps, self._loop.switches
             self._clean_up()
         if guard.refused is not None:
@@ -250,11 +254,18 @@ class Runner:
         except (KeyboardInterrupt, UnsupportedError):
             raise
         except BaseException as error:
-            self._problem = Problem(
-                "check", f"a check failed: {_in_one_line(error)}", error, raised_at(error)
-            )
+            self._problem = _failed_check(error)
         finally:
+            self._close(body)
+
+    def _close(self, body: Body) -> None:
+        """Let the body's own clean-up run; what fails in it does not hide what failed before."""
+        try:
             body.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._problem = self._problem or _failed_check(error)
 
     def _body(self) -> Body:
         program = self._program
@@ -276,7 +287,7 @@ class Runner:
             What they returned; None when something went wrong.
 
         """
-        roots = [function if isinstance(function, Greenlet) else Greenlet(function) for function in functions]
+        roots = [self._root(function) for function in functions]
         for root in roots:
             root.start()
         self._switch()
@@ -288,6 +299,19 @@ class Runner:
         if self._problem is not None or self._interrupt is not None or guard.refused is not None:
             return None
         return [root.value if root.exception is None else root.exception for root in roots]
+
+    def _root(self, function: Function) -> "Greenlet[..., Any]":
+        """Return the greenlet that runs ``function``."""
+        if not isinstance(function, Greenlet):
+            if not callable(function):
+                raise UnsupportedError(f"The program yielded {function!r}, which is no function.")
+            return Greenlet(function)
+        if function.parent is not self._hub:
+            raise UnsupportedError(
+                f"{function!r} was made outside of the program. Make it in the program, so that each run "
+                "has a fresh one."
+            )
+        return function
 
     def _switch(self) -> None:
         """Let the loop run until it returns, which the hub reports as LoopExit."""
@@ -305,22 +329,25 @@ class Runner:
 
     def _report(self, context: object, error: BaseException) -> None:
         """Take an error that ended a greenlet or a callback."""
-        if self._cleaning or isinstance(error, GreenletExit):
-            return
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if isinstance(error, KeyboardInterrupt):
             self._interrupt = self._interrupt or error
+        elif self._cleaning or isinstance(error, GreenletExit):
+            return
         elif isinstance(error, UnsupportedError) and guard.refused is not None:
             pass
         elif isinstance(error, self._expected):
             return
         elif self._problem is None:
             task = context if isinstance(context, greenlet) else None
-            text = f"{self._tasks.name(task)} raised {_in_one_line(error)}"
+            text = f"{self._tasks.name(number_of(task))} raised {_in_one_line(error)}"
             self._problem = Problem("exception", text, error, raised_at(error))
         self._loop.stopped = True
 
     def _waiting(self) -> tuple[Waiting, ...]:
-        return tuple(Waiting(self._tasks.name(task), place_of(task.gr_frame)) for task in self._tasks.alive())
+        return tuple(
+            Waiting(self._tasks.name(number_of(task)), place_of(task.gr_frame))
+            for task in self._tasks.alive()
+        )
 
     def _deadlock(self) -> Problem:
         waiting = self._waiting()
@@ -357,6 +384,10 @@ class Runner:
 
 def _without_checks(functions: Sequence[Function]) -> Body:
     yield functions
+
+
+def _failed_check(error: BaseException) -> Problem:
+    return Problem("check", f"a check failed: {_in_one_line(error)}", error, raised_at(error))
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -111,7 +111,7 @@ def explore(
             gives what they returned. Or simply a list of functions.
         mode: which orders; by default all of them (:func:`exhaustive`).
         sleeps: sleepers wake in the order of their deadlines, or in ``any``, timeouts included.
-        max_schedules: stop after so many orders, and estimate how many there are.
+        max_schedules: stop after so many orders; an exhaustive search then estimates how many there are.
         max_steps: after so many steps an order counts as endless.
         max_shrinks: how many runs shrinking a failure may take.
         expected: exceptions that may end a greenlet without being a failure.
@@ -193,7 +193,9 @@ class _Search:
 
     def _found(self, first: Outcome) -> Exploration:
         self._again(first)
-        shrunk = shrink(first, lambda taken: self._run(Fixed(taken, strict=False)), self._max_shrinks)
+        # Who replays an order wants to see that one.
+        budget = 0 if isinstance(self._mode, Replay) else self._max_shrinks
+        shrunk = shrink(first, lambda taken: self._run(Fixed(taken, strict=False)), budget)
         last = self._again(shrunk.outcome)
         problem = last.problem or shrunk.outcome.problem
         if problem is None:
@@ -208,12 +210,14 @@ class _Search:
         return Exploration(self._mode, self._schedules, covered=False, estimate=None, failure=failure)
 
     def _give_up(self) -> Exploration:
-        """Estimate how many orders there are, from random ones (Knuth 1975).
+        """Stop at the limit; of an exhaustive search, estimate how many orders there are (Knuth 1975).
 
         The product of the numbers of options along a random order is, on average, the
         number of orders (Estimating the Efficiency of Backtrack Programs, Mathematics of
         Computation 29).
         """
+        if not isinstance(self._mode, Exhaustive):
+            return Exploration(self._mode, self._schedules, covered=False, estimate=None, failure=None)
         rng = random.Random(0)  # noqa: S311 - not for secrets
         total = 0
         for _run in range(ESTIMATE_RUNS):

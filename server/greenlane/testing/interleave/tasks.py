@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 from greenlet import greenlet
 
-from greenlane.testing.interleave.loop import Task
-
-_NUMBER = "greenlane.interleave.number"
+from greenlane.testing.interleave.items import NUMBER, number_of
 
 #: Frames of these show how a greenlet waits, and not where.
 _WAITING = frozenset({"gevent", "greenlet", "threading", "queue", "selectors"})
@@ -40,15 +38,17 @@ class Tasks:
         self._names: list[str] = []
 
     def add(self, task: greenlet) -> None:
-        """Give ``task`` the next number, and a name by its function."""
-        task.__dict__[_NUMBER] = len(self._started)
+        """Give ``task`` the next number, and a name by its function, unless it has them."""
+        number = number_of(task)
+        if 0 <= number < len(self._started) and self._started[number]() is task:
+            return
+        task.__dict__[NUMBER] = len(self._started)
         self._started.append(weakref.ref(task))
         function = task.__dict__.get("_run") or getattr(task, "run", None)
         self._names.append(name_of(function))
 
-    def name(self, task: Task) -> str:
-        """Return its name, with a number where several have the same."""
-        number = number_of(task)
+    def name(self, number: int) -> str:
+        """Return the name of the greenlet of that number; with a number where several have the same."""
         if number < 0:
             return "the hub"
         name = self._names[number]
@@ -61,12 +61,6 @@ class Tasks:
             task = reference()
             if task is not None and not task.dead:
                 yield task
-
-
-def number_of(task: Task) -> int:
-    """Return the number of a greenlet of the run, or -1 for the hub and for others."""
-    number: int = -1 if task is None else task.__dict__.get(_NUMBER, -1)
-    return number
 
 
 def name_of(function: object) -> str:
@@ -125,15 +119,17 @@ class Tracer:
     Args:
         tasks: the greenlets of the run.
 
-    Attributes:
-        steps: what happened.
-
     """
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._thrown: set[int] = set()
-        self.steps: list[Step] = []
+        self._steps: list[tuple[int, Place | None, bool]] = []
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What happened, with the names that its greenlets have in the end."""
+        return tuple(Step(self._tasks.name(number), place, thrown) for number, place, thrown in self._steps)
 
     def __call__(self, event: str, switch: Any) -> None:
         """Record a switch, which has happened when greenlet calls this."""
@@ -141,7 +137,7 @@ class Tracer:
         number = number_of(origin)
         if number >= 0:
             place = None if origin.dead else place_of(origin.gr_frame)
-            self.steps.append(Step(self._tasks.name(origin), place, number in self._thrown))
+            self._steps.append((number, place, number in self._thrown))
             self._thrown.discard(number)
         if event == "throw" and number_of(target) >= 0:
             self._thrown.add(number_of(target))
