@@ -133,7 +133,7 @@ class ProbeUser(FastHttpUser):
         probe = load.history.issue(strategy, self.number)
         with self._send(probe) as response:
             if response.status_code != 200:
-                reason = _failure(response)
+                reason = failure(response)
                 load.history.record_failure(probe, reason)
                 response.failure(reason)
                 return
@@ -169,7 +169,7 @@ class ProbeUser(FastHttpUser):
         )
 
 
-def _failure(response: ResponseContextManager) -> str:
+def failure(response: ResponseContextManager) -> str:
     """Say in a line why there is no 200: the status and what the server said, or the error."""
     if not response.status_code:
         return str(getattr(response, "error", None) or "no reply")

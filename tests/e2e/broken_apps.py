@@ -1,6 +1,6 @@
 """Demonstrations with something wrong on purpose, served by ``greenlane run broken_apps:NAME``.
 
-Each must keep the proof from saying ISOLATED.
+Each must keep a proof from saying ISOLATED.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gevent.lock import Semaphore
 
-from greenlane.demo import create_demo, strategies
+from greenlane.demo import create_demo, notes, strategies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -103,6 +103,11 @@ def _demo_that_forgets() -> Any:
     return create_demo(secret_key="tests")
 
 
+def _demo_with_one_current_visitor() -> Any:
+    vars(notes)["g"] = SimpleNamespace()
+    return create_demo(secret_key="tests")
+
+
 def __getattr__(name: str) -> Any:
     # Made when it is asked for: making one breaks the others.
     if name == "serial":
@@ -117,4 +122,6 @@ def __getattr__(name: str) -> Any:
         return _demo_that_forgets()
     if name == "plain_object":
         return _demo_with_a_plain_object()
+    if name == "one_visitor":
+        return _demo_with_one_current_visitor()
     raise AttributeError(name)
