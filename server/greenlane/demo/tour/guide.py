@@ -109,15 +109,14 @@ class Guide:
     ) -> None:
         self._console.print(Rule())
         wrong = sum(not check.holds for check in checks)
-        told = "chapter" if chapters == 1 else "chapters"
-        total = f"{chapters} {told}, {len(checks)} checks"
+        total = f"chapters: {chapters}, checks: {len(checks)}"
         if failed:
             where = ", ".join(map(str, failed))
-            line = f"{total}: {wrong} WRONG, in chapter {where}"
+            line = f"{total}, WRONG: {wrong}, in chapter {where}"
             self._write([line], style="bold red")
         else:
             self._write(
-                [f"{total}: everything came out as expected"], style="green"
+                [f"{total}; everything came out as expected"], style="green"
             )
 
     def _write(

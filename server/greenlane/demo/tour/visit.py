@@ -1,8 +1,6 @@
 """A visit to the tour from the command line: where it is shown, how it may end, and its exit code."""
 
-import os
 import signal
-import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -25,19 +23,18 @@ def visit(chapters: Mapping[int, Chapter]) -> int:
         chapters: by their numbers, in the order in which they are shown.
 
     Returns:
-        The exit code: 0 when every check held, 1 when one did not or when nobody reads
-        any more, 130 after Ctrl-C.
+        The exit code: 0 when every check held, 1 when one did not, 130 after Ctrl-C.
 
     Raises:
-        OSError: stdout cannot be written to, for another reason than that.
+        SystemExit: nobody reads stdout any more; Rich ends the program then, with 1.
+        OSError: it cannot be written to for another reason.
 
     """
     # On a greenlet that Ctrl-C ends like any other, so that the scene at work cleans up
     # after itself. As a KeyboardInterrupt it could hit any greenlet, which gevent reports.
     guide = Guide(Console())
-    tour = gevent.spawn(
-        wrap_errors((OSError, SystemExit), guide.lead), chapters
-    )
+    guide = Guide(Console())
+    tour = gevent.spawn(wrap_errors((OSError,), guide.lead), chapters)
     watcher = gevent.signal_handler(signal.SIGINT, tour.kill, block=False)
     try:
         tour.join()
@@ -47,14 +44,5 @@ def visit(chapters: Mapping[int, Chapter]) -> int:
     if isinstance(outcome, GreenletExit):
         return INTERRUPTED
     if isinstance(outcome, OSError):
-        _forget_stdout()
         raise outcome
-    # SystemExit is Rich's word for a pipe that nobody reads.
-    return 0 if outcome is True else 1
-
-
-def _forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere, instead of failing as well."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    return 0 if outcome else 1
