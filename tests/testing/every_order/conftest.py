@@ -7,7 +7,7 @@ orders must end with nothing on the two stacks and as many pops as pushes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from gevent import sleep
@@ -16,6 +16,8 @@ from greenlane.app import App, app_stack, counts, g, request, request_stack
 from greenlane.testing import interleave
 from greenlane.testing.interleave import Exploration, Failure
 from greenlane.testing.interleave.modes import Mode
+
+Pause: TypeAlias = Callable[[], None]
 
 SAMPLE = 40
 """Orders of each program that ``make test`` runs."""
@@ -124,7 +126,7 @@ def every_order(pytestconfig: pytest.Config) -> EveryOrder:
 
 
 @pytest.fixture
-def pause(every_order: EveryOrder) -> Callable[[], None]:
+def pause(every_order: EveryOrder) -> Pause:
     """The switch that programs use: without it they prove nothing."""
     return every_order.pause
 

@@ -6,22 +6,23 @@ The number of orders is that of the ways to merge three rows of four steps: 12! 
 from collections.abc import Callable
 from functools import cache
 from math import factorial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenlane.app import App, current_app, g, request, session
 from greenlane.testing import interleave
 
+if TYPE_CHECKING:
+    from tests.testing.every_order.conftest import EveryOrder, Ledger, Pause
+
 NAMES = ("ada", "bob", "cyd")
 THREE_OF_FOUR = factorial(12) // factorial(4) ** 3
-
-Pause = Callable[[], None]
 
 
 def test_there_are_34650_orders() -> None:
     assert THREE_OF_FOUR == 34_650
 
 
-def test_g(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
+def test_g(app: App, ledger: "Ledger", every_order: "EveryOrder", pause: "Pause") -> None:
     """B41, B54: what a request writes into g at each step, it alone reads, at each later step."""
 
     @app.get("/<name>")
@@ -45,7 +46,7 @@ def test_g(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
     every_order.holds(program, orders=THREE_OF_FOUR)
 
 
-def test_request(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
+def test_request(app: App, ledger: "Ledger", every_order: "EveryOrder", pause: "Pause") -> None:
     """B43, B44: args, headers, form and URL values, each of them first read at another step."""
 
     @app.post("/<name>")
@@ -85,7 +86,7 @@ def test_request(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
     every_order.holds(program, orders=THREE_OF_FOUR)
 
 
-def test_session(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
+def test_session(app: App, ledger: "Ledger", every_order: "EveryOrder", pause: "Pause") -> None:
     """B42: each client logs in and comes back with its signed cookie: its own session, each time."""
 
     @app.get("/login/<name>")
@@ -127,7 +128,7 @@ def test_session(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
 
 
 def test_nested_contexts(
-    app: App, make_app: Callable[[str], App], ledger: Any, every_order: Any, pause: Pause
+    app: App, make_app: Callable[[str], App], ledger: "Ledger", every_order: "EveryOrder", pause: "Pause"
 ) -> None:
     """B35, B46, B47: inside a view, a request to the same App, one to another App, and a bare context."""
     other = make_app("second")
@@ -173,7 +174,7 @@ def test_nested_contexts(
     every_order.holds(program, orders=THREE_OF_FOUR)
 
 
-def test_errors(app: App, ledger: Any, every_order: Any, pause: Pause) -> None:
+def test_errors(app: App, ledger: "Ledger", every_order: "EveryOrder", pause: "Pause") -> None:
     """B31, B36, B56: a view fails, one error handler waits, and so does every hook; each sees its own."""
     app.config["PROPAGATE_EXCEPTIONS"] = False
     seen: list[tuple[str, str]] = []
