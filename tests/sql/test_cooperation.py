@@ -172,7 +172,7 @@ print("all ended", all(job.ready() for job in jobs), "by kills", len(jobs) - fin
 print("wrong", wrong, "overlapped", overlapped > 20)
 print("half stored", sum(count != 2 for count in halves), "lost", max(0, finished - len(halves)))
 # Not by the pool's events: one killed in the ping before its checkout has a checkin alone.
-print("out", db.engine.pool.checkedout(), "free", db._free.counter)
+print("out", db.engine.pool.checkedout(), "free", db._places.free)
 """
 
 

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 from weakref import WeakSet
 
-from gevent.lock import BoundedSemaphore
 from sqlalchemy import URL, CursorResult, Executable, Row, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import PendingRollbackError
@@ -21,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from greenlane.app import App, app_stack, g
 from greenlane.context import get_ident
 from greenlane.sql.engine import is_aborted, make_engine
+from greenlane.sql.places import Places
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Values for the ``:names`` of a statement; several mappings execute it once for each."""
@@ -90,10 +90,7 @@ class SQLHelper:
     def __init__(self, url: str | URL, *, pool_size: int = POOL_SIZE, timeout: float = TIMEOUT) -> None:
         self.engine = make_engine(url, pool_size=pool_size, timeout=timeout)
         self._timeout = timeout
-        # In front of the pool's own queue, whose condition variable loses a wake-up when the
-        # greenlet that it woke is killed before it runs: the next one in line would sleep on, beside
-        # a free connection, until its time is over.
-        self._free = BoundedSemaphore(pool_size)
+        self._places = Places(pool_size)  # in front of the pool's own queue, which is not kill-safe
         self._apps: WeakSet[App] = WeakSet()
         # By number and not by id(self), which comes again.
         self._key = f"_greenlane_sql_{next(_numbers)}"
@@ -230,14 +227,14 @@ class SQLHelper:
         return lease
 
     def _take(self) -> Connection:
-        if not self._free.acquire(timeout=self._timeout):
+        if not self._places.take(self._timeout):
             raise NoFreeConnection(
                 f"No connection to the database became free within {self._timeout:g} seconds."
             )
         try:
             return self.engine.connect()
         except BaseException:  # also a kill while connecting
-            self._free.release()
+            self._places.give_back()
             raise
 
     def _end(self, lease: _Lease, *, commit: bool) -> None:
@@ -261,7 +258,7 @@ class SQLHelper:
             # error that brought us here is the one to tell of.
             logger.warning("Rolling back failed, so the connection was closed", exc_info=error)
         finally:
-            self._free.release()
+            self._places.give_back()
 
     def _teardown(self, exc: BaseException | None) -> None:
         lease: _Lease | None = g.get(self._key)
