@@ -186,3 +186,36 @@ def test_kills_at_any_moment_leave_nothing(kind: str, request: pytest.FixtureReq
         "half stored 0 lost 0",
         "out 0 free 5",
     ]
+
+
+NOTES = """
+from werkzeug.test import Client
+from greenlane.demo import create_demo
+demo = create_demo(secret_key="for this test", database_url=sys.argv[1])
+most = wrong = overlapped = 0
+
+def visit(number):
+    global most, wrong, overlapped
+    client = Client(demo)
+    token = client.get("/notes.json", buffered=True).get_json()["token"]
+    texts = []
+    for turn in range(4):
+        texts.insert(0, f"visitor {number}, note {turn}")
+        form = {"token": token, "text": texts[0]}
+        reply = client.post("/notes.json", data=form, buffered=True).get_json()
+        wrong += [note["text"] for note in reply["notes"]] != texts
+        most = max(most, reply["in_flight"])
+        overlapped += reply["switches"]
+
+gevent.joinall([gevent.spawn(visit, number) for number in range(40)], raise_error=True)
+print("wrong", wrong, "at once", 20 < most <= 40, "overlapped", overlapped > 80)
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_notes_of_forty_visitors_at_once(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """B50: the demonstration's page on each of the databases; forty visitors share ten connections."""
+    url = request.getfixturevalue("postgres") if kind == "postgres" else f"sqlite:///{tmp_path / 'notes.db'}"
+    assert run(NOTES, url) == ["wrong 0 at once True overlapped True"]

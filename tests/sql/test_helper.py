@@ -1,6 +1,6 @@
 """SQLHelper by itself: binding, checking out, giving back, committing; on SQLite and on PostgreSQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from gevent.event import Event
 from sqlalchemy.exc import IntegrityError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from greenlane import App, g
+from greenlane import App, Response, copy_current_request_context, g, stream_with_context
 from greenlane.sql import SQLHelper
 
 if TYPE_CHECKING:
@@ -402,6 +402,50 @@ def test_init_app_twice_is_once(app: App, db: SQLHelper) -> None:
     functions = list(app.teardown_appcontext_funcs)
     db.init_app(app)
     assert app.teardown_appcontext_funcs == functions
+
+
+def test_a_copied_request_has_its_own(app: App, db: SQLHelper, ledger: "Ledger") -> None:
+    """B50, B58: both at once, each with its own transaction."""
+
+    @app.get("/")
+    def view() -> dict[str, bool]:
+        with db:
+            own = db.connection
+
+            @copy_current_request_context
+            def copied() -> bool:
+                with db:
+                    return db.connection is own
+
+            return {"shared": gevent.spawn(copied).get(timeout=10)}
+
+    assert app.test_client().get("/").get_json() == {"shared": False}
+    assert (ledger.out, ledger.back, ledger.most) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_stream_keeps_its_connection_to_its_end(
+    app: App, db: SQLHelper, ledger: "Ledger", chunks: int
+) -> None:
+    """B50, B57: from chunk to chunk, also of a client that goes away in the middle."""
+
+    @app.get("/")
+    def view() -> Response:
+        def body() -> Iterator[str]:
+            with db:
+                for number in range(3):
+                    [row] = db.query("SELECT :number AS number", {"number": number})
+                    yield f"{row.number} "
+
+        return Response(stream_with_context(body()))
+
+    response = app.test_client().get("/", buffered=False)
+    body = response.iter_encoded()
+    read = [next(body) for _ in range(chunks)]
+    assert read == [b"0 ", b"1 ", b"2 "][:chunks]
+    assert (ledger.out, ledger.back) == (1, 0)
+    response.close()
+    assert (ledger.out, ledger.back) == (1, 1)
 
 
 # Waiting for a connection
