@@ -99,7 +99,7 @@ def test_a_lock_that_is_never_released_is_an_error_in_time(
     other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        with app.app_context():
+        with app.app_context(), gevent.Timeout(10):
             with pytest.raises(OperationalError, match="locked"), db:
                 db.execute("INSERT INTO notes VALUES ('never')")
             with db:

@@ -56,7 +56,8 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
             says: sessions then end with the process.
         database_url: where the notes are kept. Without it the environment's
             ``DATABASE_URL`` is used, and without that a file of SQLite in a folder
-            of its own, which goes when the demonstration or the process does.
+            of its own, which goes when the demonstration or the process does (one
+            that is killed leaves it).
 
     Returns:
         The WSGI application to serve.
