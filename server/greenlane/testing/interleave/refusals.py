@@ -1,28 +1,27 @@
 """Refusing what the explorer does not control, by Python's own audit events (PEP 578).
 
-A native socket or thread does not ask gevent's loop, so the loop cannot see it.
-The interpreter announces both before it makes one, and a hook may refuse. A hook
-stays for the life of the process: it is added with the first program, and looks
-at one variable while no program runs.
+A native socket or child process does not ask gevent's loop, so the loop cannot
+see it. The interpreter announces both before it makes one, and a hook may refuse.
+A hook stays for the life of the process: it is added with the first program, and
+looks at one variable while no program runs. Python 3.11 does not announce native
+threads, so the functions that start them are replaced.
 """
 
+import _thread
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from gevent.monkey import get_original
 
 from greenlane.testing.interleave.errors import UnsupportedError
-
-_native_ident: Callable[[], int] = get_original("threading", "get_ident")
+from greenlane.testing.interleave.swap import Swaps, native_ident
 
 #: What is refused: the event, and what to call it.
 REFUSED: dict[str, str] = {
     "socket.__new__": "a real socket",
     "socket.getaddrinfo": "a name look-up",
-    "_thread.start_new_thread": "a native thread",
-    "_thread.start_joinable_thread": "a native thread",
     "subprocess.Popen": "a child process",
     "os.fork": "a child process",
     "os.forkpty": "a child process",
@@ -62,10 +61,14 @@ class _Guard:
             self._added = True
             sys.addaudithook(_audit)
 
-    def refuse(self, what: str) -> None:
+    def refuse(self, what: str) -> NoReturn:
         """Raise the refusal of ``what``, and remember it."""
-        error = refusal(what)
-        self.refused = self.refused or error
+        self.refuse_with(refusal(what))
+
+    def refuse_with(self, error: UnsupportedError) -> NoReturn:
+        """Raise ``error``, and remember it if it is the program's."""
+        if self.owner == native_ident():
+            self.refused = self.refused or error
         raise error
 
 
@@ -75,7 +78,7 @@ guard = _Guard()
 def _audit(event: str, _args: tuple[Any, ...]) -> None:
     # A plain function, because every id() in the process calls it from now on: that
     # costs 0.15 microseconds, and eight times as much with a bound method.
-    if guard.owner is not None and event in REFUSED and guard.owner == _native_ident():
+    if guard.owner is not None and event in REFUSED and guard.owner == native_ident():
         guard.refuse(REFUSED[event])
 
 
@@ -84,8 +87,18 @@ def refusing() -> Iterator[None]:
     """Refuse, in the current native thread, what :data:`REFUSED` lists."""
     guard.add()
     guard.refused = None
-    guard.owner = _native_ident()
+    guard.owner = native_ident()
     try:
         yield
     finally:
         guard.owner = None
+
+
+def swaps() -> Swaps:
+    """Return what stands in for the functions that start a native thread."""
+
+    def start(*_args: object, **_kwargs: object) -> NoReturn:
+        guard.refuse("a native thread")
+
+    names = ("start_new_thread", "start_new", "start_joinable_thread")
+    return {get_original("_thread", name): start for name in names if hasattr(_thread, name)}

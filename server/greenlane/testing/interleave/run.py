@@ -16,11 +16,13 @@ from gevent.exceptions import LoopExit
 from gevent.hub import Hub
 from greenlet import GreenletExit, gettrace, greenlet, settrace
 
+from greenlane.testing.interleave import refusals
 from greenlane.testing.interleave.clock import Clock
 from greenlane.testing.interleave.errors import UnsupportedError
 from greenlane.testing.interleave.items import Task, number_of
 from greenlane.testing.interleave.loop import Chooser, Loop
-from greenlane.testing.interleave.refusals import guard, refusing
+from greenlane.testing.interleave.refusals import guard
+from greenlane.testing.interleave.swap import swapped
 from greenlane.testing.interleave.tasks import Place, Step, Tasks, Tracer, place_of, raised_at
 
 Function: TypeAlias = "Callable[[], Any] | Greenlet[..., Any]"
@@ -182,12 +184,14 @@ class Runner:
 
         """
         if guard.owner is not None:
-            raise UnsupportedError("A program cannot explore another one, nor two threads at once.")
+            guard.refuse_with(
+                UnsupportedError("A program cannot explore another one, nor two threads at once.")
+            )
         former = get_hub_if_exists()
         self._hub = _Hub(cast(Any, self._loop))
         set_hub(self._hub)
         try:
-            with self._clock.installed(), refusing():
+            with swapped({**self._clock.swaps(), **refusals.swaps()}), refusals.refusing():
                 yield self
         finally:
             self._hub.destroy(destroy_loop=True)

@@ -15,7 +15,7 @@ from greenlet import greenlet
 from greenlane.testing.interleave.items import NUMBER, number_of
 
 #: Frames of these show how a greenlet waits, and not where.
-_WAITING = frozenset({"gevent", "greenlet", "threading", "queue", "selectors"})
+_WAITING = frozenset({"contextlib", "gevent", "greenlet", "queue", "selectors", "threading"})
 _OURS = __name__.rpartition(".")[0]
 
 
