@@ -44,6 +44,12 @@ def test_a_url_that_cannot_work_is_refused(url: str, says: str) -> None:
     assert "secret'" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_pool_without_places_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="pool_size is at least 1"):
+        SQLHelper("postgresql://127.0.0.1/shop", pool_size=size)
+
+
 def test_users_data_stays_out_of_messages(app: App, db: SQLHelper) -> None:
     with app.app_context():
         with pytest.raises(IntegrityError) as caught, db:  # noqa: PT012 - both are needed

@@ -40,9 +40,12 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
         timeout: seconds to wait for SQLite's write lock.
 
     Raises:
-        ValueError: there can be no engine for this URL; the message holds no password.
+        ValueError: there can be no engine for this URL, or no pool of this size; the message
+            holds no password.
 
     """
+    if pool_size < 1:
+        raise ValueError(f"a pool of {pool_size} serves nobody: pool_size is at least 1")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: of a port that is no number

@@ -83,7 +83,7 @@ class SQLHelper:
         engine: SQLAlchemy's engine, for what has no request: making tables, scripts.
 
     Raises:
-        ValueError: there can be no engine for this URL.
+        ValueError: there can be no engine for this URL, or no pool of this size.
 
     """
 
