@@ -1,6 +1,7 @@
 """What the tests of SQLHelper share: two databases, an App, and a ledger of connections."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -72,13 +73,27 @@ def postgres() -> Iterator[str]:
     if programs is None:
         pytest.skip("no PostgreSQL: initdb is not installed, and DATABASE_URL is not set")
     # PostgreSQL refuses to run as root, and pytest's own folders are closed to other users.
-    as_user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        as_user = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid}
     with tempfile.TemporaryDirectory(prefix="greenlane-pg-", ignore_cleanup_errors=True) as folder:
         if as_user:
             shutil.chown(folder, **as_user)
         data = f"{folder}/data"
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            [
+                programs / "initdb",
+                "-D",
+                data,
+                "-U",
+                "tests",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
             check=True,
             capture_output=True,
             cwd=folder,
