@@ -207,13 +207,15 @@ def test_a_body_that_is_too_large_is_refused(demo: Ops) -> None:
 # What stays bounded
 
 
-def test_the_oldest_notes_make_room(demo: Ops) -> None:
+def test_the_oldest_notes_make_room(demo: Ops, tmp_path: Path) -> None:
     ann, ben = Visitor(demo), Visitor(demo)
     ben.add("Ben's")
     for number in range(23):
         ann.add(f"note {number}")
     assert ann.texts() == [f"note {number}" for number in reversed(range(3, 23))]
     assert ben.texts() == ["Ben's"]
+    with closing(sqlite3.connect(tmp_path / "notes.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM greenlane_notes").fetchone() == (21,)
 
 
 def test_the_table_is_bounded_whoever_writes(demo: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
