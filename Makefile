@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test loadtest locust check install behaviours pictures bench lock clean
+.PHONY: help run tour test exhaustive loadtest locust check install behaviours pictures bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ tour: $(VENV)/.ready ## see why request data gets mixed up, step by step (ARGS='
 
 test: $(VENV)/.ready-dev ## set up and run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+exhaustive: $(VENV)/.ready-dev ## the tests that run in every order, in all of them and not in a sample: minutes
+	@$(BIN)/python -m pytest --every-order tests/testing/every_order $(ARGS)
 
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
 	@$(BIN)/crosstalk prove $(ARGS)
