@@ -8,7 +8,7 @@ otherwise go on with the same greenlet (option 0). The order without a choice is
 import re
 from collections.abc import Sequence
 
-_CHOICE = re.compile(r"(\d{1,9}):([1-9]\d{0,8})")
+_CHOICE = re.compile(r"([0-9]{1,9}):([1-9][0-9]{0,8})")
 
 
 def encode(taken: Sequence[int]) -> str:

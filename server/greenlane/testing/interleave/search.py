@@ -12,7 +12,7 @@ from greenlane.testing.interleave.loop import Chooser
 from greenlane.testing.interleave.modes import Diverged, Exhaustive, Fixed, Mode, Replay, Uniform
 from greenlane.testing.interleave.report import describe
 from greenlane.testing.interleave.run import Outcome, Problem, Program, Runner, Sleeps
-from greenlane.testing.interleave.schedule import encode
+from greenlane.testing.interleave.schedule import decode, encode
 from greenlane.testing.interleave.shrink import shrink
 from greenlane.testing.interleave.tasks import Step
 
@@ -170,6 +170,8 @@ class _Search:
             if self._schedules == self._max_schedules:
                 return self._give_up()
             outcome = self._run(chooser)
+            if isinstance(self._mode, Replay) and len(decode(self._mode.schedule)) > len(outcome.taken):
+                raise Diverged
             self._schedules += 1
             if outcome.problem is not None:
                 return self._found(outcome)

@@ -38,7 +38,8 @@ def shrink(first: Outcome, run: Run, budget: int) -> Shrunk:
     """
     search = _Search(first, run, budget)
     search.leave_out()
-    return Shrunk(search.best, search.try_all_smaller())
+    fewest = search.try_all_smaller()
+    return Shrunk(search.best, fewest)
 
 
 def _cost(outcome: Outcome) -> tuple[int, int, int]:

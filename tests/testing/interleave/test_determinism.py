@@ -1,0 +1,134 @@
+"""A program that goes another way with the same choices is reported, and one that does not never is."""
+
+import itertools
+import os
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from greenlane.testing.interleave import exhaustive, explore, gevent_order, pct
+from greenlane.testing.interleave import random as random_orders
+
+counter = itertools.count()
+
+
+def _bits() -> int:
+    return random.getrandbits(4)
+
+
+SOURCES: dict[str, Callable[[], int]] = {
+    "a counter kept from run to run": lambda: next(counter),
+    "chance": _bits,
+    "the system": lambda: os.urandom(1)[0],
+    "the real time": lambda: datetime.now(tz=UTC).microsecond,
+    "the order of a set": lambda: hash(object()) // 16 + next(counter),
+}
+
+
+def wavering(source: Callable[[], int]) -> Callable[[], Any]:
+    """Return a program whose number of switches depends on ``source``."""
+
+    def program() -> Any:
+        def function() -> None:
+            for _step in range(1 + source() % 3):
+                gevent.sleep(0)
+
+        yield [function, function]
+
+    return program
+
+
+@pytest.mark.parametrize("mode", [exhaustive(), random_orders(1, 500), pct(1, 2, 500)])
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_decides_beside_the_order_is_noticed(source: str, mode: Any) -> None:
+    exploration = explore(wavering(SOURCES[source]), mode)
+    assert exploration.failure is not None
+    assert exploration.failure.problem.kind == "nondeterministic"
+    assert not exploration.covered
+    text = str(exploration).splitlines()
+    assert text[0].startswith("the program is not deterministic: the same choices led elsewhere.")
+    assert text[1].startswith("  noticed after ")
+
+
+def test_a_failure_that_does_not_come_again_is_noticed() -> None:
+    """The same switches, and another end."""
+    runs = itertools.count()
+
+    def program() -> Any:
+        def function() -> None:
+            gevent.sleep(0)
+
+        yield [function, function]
+        assert next(runs) != 3
+
+    failure = explore(program).failure
+    assert failure is not None
+    assert failure.problem.kind == "nondeterministic"
+
+
+def test_a_failure_in_the_first_run_only_is_noticed_even_in_a_single_order() -> None:
+    runs = itertools.count()
+
+    def program() -> Any:
+        yield [lambda: None]
+        assert next(runs) != 0
+
+    failure = explore(program, gevent_order()).failure
+    assert failure is not None
+    assert failure.problem.kind == "nondeterministic"
+
+
+def test_another_kind_of_exception_is_another_end() -> None:
+    runs = itertools.count()
+
+    def program() -> Any:
+        yield [lambda: None]
+        raise (KeyError if next(runs) % 2 else IndexError)
+
+    failure = explore(program).failure
+    assert failure is not None
+    assert failure.problem.kind == "nondeterministic"
+
+
+calls = st.lists(
+    st.sampled_from(["yield", "sleep", "wait", "set", "spawn", "timeout"]), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(calls, min_size=1, max_size=3), st.sampled_from(["deadline", "any"]), st.integers(0, 9))
+def test_a_deterministic_program_is_never_called_otherwise(
+    functions: list[list[str]], sleeps: Any, seed: int
+) -> None:
+    def program() -> Any:
+        event = Event()
+
+        def run(names: list[str]) -> None:
+            for name in names:
+                if name == "yield":
+                    gevent.sleep(0)
+                elif name == "sleep":
+                    gevent.sleep(1)
+                elif name == "wait":
+                    event.wait(2)
+                elif name == "set":
+                    event.set()
+                elif name == "spawn":
+                    gevent.spawn(event.wait)
+                else:
+                    with pytest.raises(gevent.Timeout), gevent.Timeout(1):
+                        gevent.sleep(3)
+
+        yield [lambda names=names: run(names) for names in functions]
+
+    for mode in (exhaustive(), random_orders(seed, 30), pct(seed, 3, 30)):
+        exploration = explore(program, mode, sleeps=sleeps, max_schedules=200)
+        # It may fail (with any sleeper, a sleep of 3 may end before a timeout of 1), the same each time.
+        assert exploration.failure is None or exploration.failure.problem.kind in ("exception", "deadlock")
