@@ -26,7 +26,7 @@ Serve = Callable[..., str]
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start ``greenlane run`` with the arguments, on a free port, and return its address."""
     servers: list[subprocess.Popen[str]] = []
 
@@ -34,6 +34,7 @@ def serve() -> Iterator[Serve]:
         server = subprocess.Popen(
             [sys.executable, "-m", "greenlane", "run", "--port", "0", "--no-access-log", *arguments],
             cwd=HERE,
+            env=os.environ | {"TMPDIR": str(tmp_path)},  # one that dies leaves its temporary files
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

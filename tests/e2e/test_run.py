@@ -1,5 +1,6 @@
 """`greenlane run` as its users meet it: a process, its output, its signals and its exit code."""
 
+import os
 import re
 import signal
 import socket as native
@@ -97,7 +98,14 @@ class Process:
         command = [GREENLANE, "run", "--port", "0", *args]
         self._errors = cwd / "stderr"
         with self._errors.open("w") as errors:
-            self.popen = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True)
+            self.popen = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=os.environ | {"TMPDIR": str(cwd)},  # one that is killed leaves its temporary files
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         self.what, self.port = "", 0
 
     def await_ready(self) -> None:
