@@ -32,6 +32,9 @@ from greenlane.testing.interleave.items import (
 )
 from greenlane.testing.interleave.refusals import guard
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 
 class Chooser(Protocol):
     """Decides what goes on; a fresh one for each run."""

@@ -11,6 +11,9 @@ from greenlane.testing.interleave.modes import Mode
 from greenlane.testing.interleave.run import Body
 from greenlane.testing.interleave.search import explore
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 P = ParamSpec("P")
 
 
@@ -36,7 +39,6 @@ def orders(mode: Mode | None = None, **options: Any) -> Callable[[Callable[P, Bo
     def decorator(test: Callable[P, Body]) -> Callable[P, None]:
         @wraps(test)
         def function(*args: P.args, **kwargs: P.kwargs) -> None:
-            __tracebackhide__ = True
             explore(lambda: test(*args, **kwargs), mode, **options).check()
 
         return function

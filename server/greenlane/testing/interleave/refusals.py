@@ -18,6 +18,9 @@ from gevent.monkey import get_original
 from greenlane.testing.interleave.errors import UnsupportedError
 from greenlane.testing.interleave.swap import Swaps, native_ident
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 #: What is refused: the event, and what to call it.
 REFUSED: dict[str, str] = {
     "socket.__new__": "a real socket",

@@ -25,6 +25,9 @@ from greenlane.testing.interleave.refusals import guard
 from greenlane.testing.interleave.swap import swapped
 from greenlane.testing.interleave.tasks import Place, Step, Tasks, Tracer, place_of, raised_at
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 Function: TypeAlias = "Callable[[], Any] | Greenlet[..., Any]"
 Body: TypeAlias = Generator[Iterable[Function], list[Any], None]
 Program: TypeAlias = "Callable[[], Body] | Sequence[Callable[[], Any]]"

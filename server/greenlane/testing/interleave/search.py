@@ -16,6 +16,9 @@ from greenlane.testing.interleave.schedule import decode, encode
 from greenlane.testing.interleave.shrink import shrink
 from greenlane.testing.interleave.tasks import Step
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 #: How many random orders the estimate of the number of all orders rests on.
 ESTIMATE_RUNS = 100
 

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 
 from gevent.monkey import get_original
 
+#: pytest leaves this module's frames out: they say nothing of the program.
+__tracebackhide__ = True
+
 native_ident: Callable[[], int] = get_original("threading", "get_ident")
 """Tells which native thread this is, in patched processes too."""
 
