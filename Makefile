@@ -17,7 +17,7 @@ help: ## list these targets
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
-	@echo "  ARGS='...'                more options for run, tour, test, loadtest and locust"
+	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, loadtest, locust and bench"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
 	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
@@ -49,8 +49,9 @@ behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tes
 pictures: $(VENV)/.ready ## print the journey of a request into docs/how-a-request-travels.md (maintainers)
 	@$(BIN)/python -m greenlane.demo.journey docs
 
-bench: $(VENV)/.ready ## the benchmarks: memory after 100,000 unreleased lanes, and the cost of a lookup
+bench: $(VENV)/.ready ## the benchmarks: unreleased lanes, the cost of a lookup, how soon a race is found
 	@$(BIN)/python loadtest/bench/lanes.py
+	@$(BIN)/python loadtest/bench/interleave.py $(ARGS)
 
 install: $(VENV)/.ready ## only the set-up
 

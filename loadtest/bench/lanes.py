@@ -15,6 +15,7 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
+import click
 import greenlet
 import psutil
 from rich import box
@@ -96,6 +97,7 @@ def best(statement: Callable[[], object]) -> float:
     return min(timeit.repeat(statement, number=LOOKUPS, repeat=ROUNDS)) / LOOKUPS * 1e9
 
 
+@click.command(help=__doc__)
 def main() -> None:
     """Print both tables."""
     console = Console()
