@@ -187,8 +187,8 @@ def streaming(app: App, pause: "Pause") -> Callable[[str], Callable[[], Iterator
     return make
 
 
-def read(body: Any, pieces: int, pause: "Pause") -> str:
-    """Read so many pieces as a server does, and close the body in any case."""
+def read(body: Any, name: str, pieces: int, pause: "Pause", ledger: "Ledger") -> str:
+    """Read so many pieces as a server does, and close the body in any case: its request ends then."""
     read = []
     try:
         iterator = iter(body)
@@ -200,6 +200,7 @@ def read(body: Any, pieces: int, pause: "Pause") -> str:
     finally:
         body.close()
         assert in_no_context()
+        assert f"/{name}" in ledger.ended
 
 
 def test_three_streams(
@@ -211,9 +212,9 @@ def test_three_streams(
     def program() -> Any:
         ledger.clear()
         texts = yield [
-            lambda: read(starts["ada"](), 4, lambda: None),
-            lambda: read(starts["bob"](), 2, pause),
-            lambda: read(starts["cyd"](), 2, pause),
+            lambda: read(starts["ada"](), "ada", 4, lambda: None, ledger),
+            lambda: read(starts["bob"](), "bob", 2, pause, ledger),
+            lambda: read(starts["cyd"](), "cyd", 2, pause, ledger),
         ]
         assert texts == ["ada0 ada1 ada2 ", "bob0 bob1 ", "cyd0 cyd1 "]
         ledger.check()
@@ -229,7 +230,7 @@ def test_a_stream_is_killed(
 
     def connection() -> str:
         try:
-            text = read(starts["ada"](), 3, pause)
+            text = read(starts["ada"](), "ada", 3, pause, ledger)
         except GreenletExit:
             text = "killed"
         assert in_no_context()
@@ -240,8 +241,8 @@ def test_a_stream_is_killed(
         victim = Greenlet(connection)
         ada, bob, cyd, _none = yield [
             victim,
-            lambda: read(starts["bob"](), 4, lambda: None),
-            lambda: read(starts["cyd"](), 1, lambda: None),
+            lambda: read(starts["bob"](), "bob", 4, lambda: None, ledger),
+            lambda: read(starts["cyd"](), "cyd", 1, lambda: None, ledger),
             lambda: victim.kill(block=False),
         ]
         assert isinstance(ada, GreenletExit) or ada in ("killed", "ada0 ada1 ada2 ")
@@ -263,7 +264,7 @@ def test_a_stream_that_moves_to_another_greenlet(
 
         def first() -> str:
             bodies.put(start())
-            return read(other(), 4, pause)
+            return read(other(), "bob", 4, pause, ledger)
 
         def second() -> str:
             with app.test_request_context("/own"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
-from greenlane.app import App, app_stack, g, has_app_context, has_request_context, request, session
+from greenlane.app import App, app_stack, g, request, request_stack, session
 from greenlane.context import Local, LocalManager
 from greenlane.testing import interleave
 
@@ -46,8 +46,8 @@ def test_the_next_request_of_a_connection_finds_nothing(
                 texts.append(visit().text)
             except ZeroDivisionError:
                 texts.append("failed")
-            assert not has_request_context()
-            assert not has_app_context()
+            for stack in (request_stack, app_stack):
+                assert getcurrent() not in stack.__storage__
         return texts
 
     def program() -> Any:

@@ -10,6 +10,7 @@ from greenlet import getcurrent
 
 from greenlane.app import App, g, has_app_context, request
 from greenlane.context import Local, LocalManager, LocalStack, census, release_local
+from greenlane.context.storage import LANE
 
 if TYPE_CHECKING:
     from tests.testing.every_order.conftest import EveryOrder, Pause
@@ -28,6 +29,7 @@ def test_pushes_and_pops(every_order: "EveryOrder", pause: "Pause") -> None:
         assert stack.pop() == (name, 2)
         pause()
         assert stack.pop() == (name, 1)
+        assert getcurrent() not in stack.__storage__  # at once, and not only when the greenlet ends
         assert stack.pop() is None
 
     def program() -> Any:
@@ -122,6 +124,7 @@ def test_release_while_another_iterates(every_order: "EveryOrder", pause: "Pause
         local.name = name
 
     def reader() -> None:
+        written = [values["name"] for _ident, values in local]
         snapshot, live = iter(local), iter(stack.__storage__)
         names: list[str] = []
         # As many turns in each order, whichever ident comes first: that depends on addresses.
@@ -131,7 +134,7 @@ def test_release_while_another_iterates(every_order: "EveryOrder", pause: "Pause
             assert ident is None or isinstance(ident, Greenlet)
             assert isinstance(next(live, ident), Greenlet | None)
             pause()
-        assert sorted(names) == sorted(set(names))
+        assert sorted(names) == sorted(written)  # what was written or released since is not in it
 
     def program() -> Any:
         yield [lambda: worker("ada"), lambda: worker("bob"), reader]
@@ -168,7 +171,9 @@ def test_first_use_and_end_while_another_counts(every_order: "EveryOrder", pause
         alive.clear()
         workers = [Greenlet(worker, name) for name in ("ada", "bob")]
         yield [*workers, counter]
-        assert not local.__storage__  # although both are still referred to here
+        # At their end, although both are still referred to here, and before anybody looks.
+        assert not any(LANE in worker.__dict__ for worker in workers)
+        assert not local.__storage__
 
     every_order.holds(program)
 

@@ -45,6 +45,7 @@ class Shop:
         event.listen(self.db.engine, "checkin", self._take_back)
         app.add_url_rule("/<name>", view_func=self.view)
         app.add_url_rule("/short/<name>", "short", self.short)
+        app.add_url_rule("/open/<name>", "open", self.left_open)
         app.add_url_rule("/late/<name>", "late", self.late)
         app.add_url_rule("/nested/<name>", "nested", self.nested)
 
@@ -78,6 +79,13 @@ class Shop:
             mine = self.own(name)
             self.pause()
             assert self.own(name) is mine
+        return name
+
+    def left_open(self, name: str) -> str:
+        self.db.__enter__()  # and never left
+        mine = self.own(name)
+        self.pause()
+        assert self.own(name) is mine
         return name
 
     def late(self, name: str) -> str:
@@ -156,6 +164,19 @@ def test_a_kill_gives_the_connection_back(shop: Shop, every_order: "EveryOrder")
         assert shop.given in (1, 2)
 
     every_order.holds(program)
+
+
+def test_a_block_that_never_ends(shop: Shop, every_order: "EveryOrder") -> None:
+    """B50: the application context's teardown gives its connection back, and the next request has one."""
+    left_open, after, other = visits_of(shop.app, "/open/ada", "/short/after", "/open/bob")
+
+    def program() -> Any:
+        shop.begin()
+        (first, second), third = yield [lambda: (left_open(), after()), other]
+        assert (first.text, second.text, third.text) == ("ada", "after", "bob")
+        shop.check(given=3)
+
+    every_order.holds(program, orders=10)
 
 
 def test_waiting_for_the_only_connection(
