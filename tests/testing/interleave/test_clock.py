@@ -42,6 +42,18 @@ def test_a_sleep_of_an_hour_costs_nothing_and_every_clock_shows_it() -> None:
     assert_restored()
 
 
+def test_a_sleep_for_ever_ends_when_nothing_else_is_left() -> None:
+    def for_ever() -> None:
+        gevent.sleep(float("inf"))
+        assert time.gmtime().tm_year > 2300
+
+    def for_a_year() -> None:
+        gevent.sleep(365 * 86_400)
+        assert time.gmtime().tm_year == 2031
+
+    explore([for_ever, for_a_year]).check()
+
+
 def test_every_run_starts_at_the_same_moment() -> None:
     seen: set[tuple[object, ...]] = set()
 

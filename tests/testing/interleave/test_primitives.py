@@ -15,7 +15,7 @@ from gevent.lock import BoundedSemaphore, RLock, Semaphore
 from gevent.pool import Group, Pool
 from gevent.queue import Channel, Empty, Full, JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
-from greenlane.testing.interleave import Exploration, explore
+from greenlane.testing.interleave import Exploration, explore, gevent_order
 
 Log = list[Any]
 Body = Callable[[Log], list[Any]]
@@ -308,6 +308,19 @@ def test_a_timeout_at_the_very_moment_of_a_deadline_may_come_before_or_after_it(
         return [function]
 
     assert outcomes(body) == {(), ("slept",)}
+
+
+def test_gevent_takes_a_sleep_before_a_timeout_of_the_same_moment() -> None:
+    """A Timeout has a lower priority there."""
+    log: Log = []
+
+    def function() -> None:
+        with quiet(1):
+            gevent.sleep(1)
+            log.append("slept")
+
+    explore([function], gevent_order()).check()
+    assert set(log) == {"slept"}
 
 
 def test_with_any_sleeper_a_timeout_comes_at_every_wait() -> None:

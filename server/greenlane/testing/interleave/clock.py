@@ -22,6 +22,9 @@ _NANO = 1_000_000_000
 # Any moment will do, as long as it is the same each time: noon of 1 January 2030, UTC.
 START = 1_893_499_200 * _NANO
 
+# What waits for ever, waits three hundred years.
+_FOREVER = 1e10
+
 # What counts from some moment in the past counts from a day before: a real one is not 0 either.
 BOOT = START - 86_400 * _NANO
 
@@ -45,7 +48,7 @@ class Clock:
 
     def after(self, seconds: float) -> int:
         """Return the moment ``seconds`` from now; not in the past."""
-        return self.now + max(0, round(seconds * _NANO))
+        return self.now + max(0, round(min(seconds, _FOREVER) * _NANO))
 
     def _sleep(self, seconds: float) -> None:
         """Stand in for the native ``time.sleep``: it holds the whole thread, so nobody else gets a turn."""

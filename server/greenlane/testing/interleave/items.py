@@ -26,7 +26,7 @@ Task: TypeAlias = "greenlet | None"
 """Whose code goes on: a greenlet, or None where that cannot be told."""
 
 NUMBER = "greenlane.interleave.number"
-"""The name in a greenlet's ``__dict__`` of its number: the how manieth of its run it was to start."""
+"""The name in a greenlet's ``__dict__`` of its number: its place among those of its run, as they start."""
 
 
 def number_of(task: Task) -> int:

@@ -56,7 +56,8 @@ class Exploration:
 
     Attributes:
         mode: how the orders were chosen.
-        schedules: how many orders were run, up to and with the failure; without shrinking.
+        schedules: how many orders were run, up to and with the failure; without those that
+            check, shrink and estimate.
         covered: every order there is was run.
         estimate: how many orders there may be in all, when they were too many to run.
         failure: the first failure, or None.
@@ -113,7 +114,8 @@ def explore(
             greenlets that are not started), and may go on with checks; ``yield``
             gives what they returned. Or simply a list of functions.
         mode: which orders; by default all of them (:func:`exhaustive`).
-        sleeps: sleepers wake in the order of their deadlines, or in ``any``, timeouts included.
+        sleeps: sleepers wake in the order of their deadlines, or in ``any``, timeouts included:
+            at each moment as if the machine had been slow, and time goes on to the deadline.
         max_schedules: stop after so many orders; an exhaustive search then estimates how many there are.
         max_steps: after so many steps an order counts as endless.
         max_shrinks: how many runs shrinking a failure may take.
