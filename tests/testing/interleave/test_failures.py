@@ -306,6 +306,10 @@ def no_functions() -> Any:
     yield [5]
 
 
+def no_list() -> Any:
+    yield
+
+
 def waits_in_its_set_up() -> Any:
     gevent.sleep(0)
     yield []
@@ -329,6 +333,7 @@ def runs_a_greenlet_of_the_test() -> Any:
         (nothing_yielded, "yielded no functions"),
         (no_generator, "is a generator function that yields"),
         (no_functions, "yielded 5, which is no function"),
+        (no_list, "yielded None, which is no list of functions"),
         (waits_in_its_set_up, "runs alone and cannot wait"),
         (waits_in_its_check, "runs alone and cannot wait"),
         (runs_a_greenlet_of_the_test, "made outside of the program"),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import weakref
 from collections import Counter
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import gevent
 import greenlet
 import pytest
+from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.hub import Hub, get_hub
 
@@ -143,6 +145,19 @@ def test_it_explores_from_within_a_greenlet() -> None:
         return found.schedules
 
     assert gevent.spawn(inner).get() == 3
+
+
+def test_it_explores_in_a_native_thread_that_has_no_hub() -> None:
+    found: list[object] = []
+
+    def elsewhere() -> None:
+        found.append(explore([lambda: gevent.sleep(3600), lambda: None]).schedules)
+        found.append(get_hub_if_exists())
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(30)
+    assert found == [2, None]
 
 
 def test_no_hub_greenlet_or_object_is_left() -> None:

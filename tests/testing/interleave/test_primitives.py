@@ -375,31 +375,34 @@ class Worker(gevent.Greenlet):  # type: ignore[type-arg]  # it takes none when i
         return ["value"]
 
 
-def test_those_who_wait_are_found_in_subclasses_too() -> None:
-    def events(log: Log) -> list[Any]:
+def one_after_the_other(wait: Callable[[], object], log: Log) -> list[Any]:
+    """Return two functions that wait, and always come in the same order."""
+
+    def function(after: int, name: str) -> None:
+        gevent.sleep(after)
+        wait()
+        log.append(name)
+
+    return [lambda: function(1, "a"), lambda: function(2, "b")]
+
+
+def test_those_who_wait_are_found_in_subclasses_and_beside_other_lists() -> None:
+    def event(log: Log) -> list[Any]:
         event = Lists()
+        gevent.spawn_later(9, event.set)
+        return one_after_the_other(event.wait, log)
 
-        def all_wait_first() -> None:
-            gevent.sleep(1)
-            event.set()
-
-        return [*(pausing(event.wait, log, name) for name in "ab"), all_wait_first]
-
-    def greenlets(log: Log) -> list[Any]:
+    def worker(log: Log) -> list[Any]:
         worker = Worker()
-        worker.start_later(1)
-        return [pausing(worker.join, log, name) for name in "ab"]
+        worker.start_later(9)
+        return one_after_the_other(worker.join, log)
 
-    def results(log: Log) -> list[Any]:
+    def result(log: Log) -> list[Any]:
         result: AsyncResult[list[str]] = AsyncResult()
+        gevent.spawn_later(9, result.set, ["value"])
+        return one_after_the_other(result.get, log)
 
-        def all_wait_first() -> None:
-            gevent.sleep(1)
-            result.set(["value"])
-
-        return [*(pausing(result.get, log, name) for name in "ab"), all_wait_first]
-
-    for body in (events, greenlets, results):
+    for body in (event, worker, result):
         assert outcomes(body) == BOTH
 
 

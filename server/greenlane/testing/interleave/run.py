@@ -294,6 +294,8 @@ class Runner:
             What they returned; None when something went wrong.
 
         """
+        if not isinstance(functions, Iterable):
+            raise UnsupportedError(f"The program yielded {functions!r}, which is no list of functions.")
         roots = [self._root(function) for function in functions]
         for root in roots:
             root.start()
