@@ -85,6 +85,25 @@ def test_a_failure_in_the_first_run_only_is_noticed_even_in_a_single_order() -> 
     assert failure.problem.kind == "nondeterministic"
 
 
+def test_a_single_run_that_went_another_way_is_noticed_by_the_next() -> None:
+    """Few orders are run twice; in all orders, each must begin as the one before it."""
+    runs = itertools.count()
+
+    def program() -> Any:
+        odd = next(runs) == 9
+
+        def function() -> None:
+            for _step in range(3 if odd else 2):
+                gevent.sleep(0)
+
+        yield [function, function]
+
+    exploration = explore(program)
+    assert exploration.failure is not None
+    assert exploration.failure.problem.kind == "nondeterministic"
+    assert exploration.schedules < 20
+
+
 def test_another_kind_of_exception_is_another_end() -> None:
     runs = itertools.count()
 

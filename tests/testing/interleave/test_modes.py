@@ -145,10 +145,35 @@ def test_pct_knows_whom_a_queue_or_a_kill_goes_on_with() -> None:
         yield [get, put]
         seen.add(tuple(log))
 
+    def killing() -> Any:
+        log: list[str] = []
+
+        def victim() -> None:
+            try:
+                gevent.sleep(60)
+            finally:
+                log.append("victim")
+
+        def killer(child: "gevent.Greenlet[..., Any]") -> None:
+            gevent.sleep(1)
+            child.kill(block=False)
+            gevent.sleep(0)
+            log.append("killer")
+
+        child = gevent.Greenlet(victim)
+        yield [child, lambda: killer(child)]
+        seen.add(tuple(log))
+
     seen: set[Log] = set()
     for seed in range(20):
         explore(program, pct(seed, 1, 1)).check()
-    assert seen == {("before", "get", "put"), ("before", "put", "get")}
+        explore(killing, pct(seed, 1, 1)).check()
+    assert seen == {
+        ("before", "get", "put"),
+        ("before", "put", "get"),
+        ("killer", "victim"),
+        ("victim", "killer"),
+    }
 
 
 def test_modes_without_runs_or_depth_are_refused() -> None:

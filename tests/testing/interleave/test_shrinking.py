@@ -97,6 +97,20 @@ def test_no_order_with_fewer_switches_fails(
         assert again.schedule == schedule
 
 
+def test_an_order_that_leaving_choices_out_does_not_lead_to_is_found() -> None:
+    """It is found as a c a b, where leaving a choice out gives no failure; c a a b has a switch less."""
+
+    def program() -> Any:
+        log: list[Step] = []
+        yield stepping([2, 1, 1], log)
+        assert not fails(log, [((2, 0), (0, 1)), ((2, 0), (1, 0))])
+
+    failure = explore(program).failure
+    assert failure is not None
+    assert (failure.found_as, failure.schedule) == ("1:2", "0:2")
+    assert (failure.switches, failure.fewest) == (2, True)
+
+
 def racing() -> Any:
     """Fails only when three functions take turns in one way, and many other steps are in between."""
     log: list[Step] = []
