@@ -284,3 +284,44 @@ def test_a_stream_that_moves_to_another_greenlet(
         assert sorted(ledger.ended) == ["/ada", "/bob", "/own"]
 
     every_order.holds(program)
+
+
+def test_two_streams_of_one_request(
+    app: App, ledger: "Ledger", every_order: "EveryOrder", pause: "Pause"
+) -> None:
+    """B57: the request ends when the last of them does, whichever that is, and once."""
+    streams: list[Iterator[str]] = []
+
+    @app.get("/")
+    def view() -> str:
+        @stream_with_context
+        def generate(number: int) -> Iterator[str]:
+            for _piece in range(2):
+                pause()
+                assert ledger.ended == []
+                yield f"{g.path}{number}"
+
+        streams[:] = [generate(number) for number in range(2)]
+        return "begun"
+
+    visit = interleave.request(app, "/")
+
+    def reader(number: int) -> str:
+        pieces = []
+        for piece in streams[number]:
+            assert in_no_context()
+            pieces.append(piece)
+        return " ".join(pieces)
+
+    def program() -> Any:
+        ledger.clear()
+        (response,) = yield [visit]
+        assert response.text == "begun"
+        assert ledger.ended == []
+        texts = yield [lambda: reader(0), lambda: reader(1)]
+        assert texts == ["/0 /0", "/1 /1"]
+        assert ledger.ended == ["/"]
+        ledger.check()
+        streams.clear()
+
+    every_order.holds(program, orders=20)
