@@ -13,7 +13,7 @@ from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenlane.testing.interleave import exhaustive, explore, gevent_order, pct
+from greenlane.testing.interleave import exhaustive, explore, gevent_order, pct, replay
 from greenlane.testing.interleave import random as random_orders
 
 counter = itertools.count()
@@ -102,6 +102,18 @@ def test_a_single_run_that_went_another_way_is_noticed_by_the_next() -> None:
     assert exploration.failure is not None
     assert exploration.failure.problem.kind == "nondeterministic"
     assert exploration.schedules < 20
+
+
+def test_a_replay_of_what_is_not_deterministic_is_told_from_one_that_does_not_fit() -> None:
+    runs = itertools.count()
+
+    def program() -> Any:
+        yield [lambda: None]
+        assert next(runs) != 0
+
+    failure = explore(program, replay("0")).failure
+    assert failure is not None
+    assert failure.problem.kind == "nondeterministic"
 
 
 def test_another_kind_of_exception_is_another_end() -> None:

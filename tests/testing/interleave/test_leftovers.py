@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
@@ -309,6 +310,63 @@ def test_an_interrupt_ends_the_search_and_leaves_all_as_it_was() -> None:
     assert first.startswith("interleave: interrupted after ")
     assert first.endswith(" orders, none of which failed")
     assert second == "True True"
+
+
+class Interrupted:
+    """A mode that is interrupted when it chooses, which is in the hub, between two greenlets."""
+
+    def choosers(self) -> Any:
+        """Yield itself, for one run."""
+        yield self
+
+    def choose(self, tasks: Sequence[object], fifo: int) -> int:
+        """Be interrupted, once both are waiting."""
+        if waiting:
+            raise KeyboardInterrupt
+        return fifo
+
+
+waiting: list[str] = []
+
+
+def test_an_interrupt_of_the_hub_does_not_keep_greenlets_from_cleaning_up() -> None:
+    def program() -> Any:
+        def function() -> None:
+            waiting.append("waits")
+            try:
+                gevent.sleep(0)
+            finally:
+                waiting.pop()
+
+        yield [function, function]
+
+    with pytest.raises(KeyboardInterrupt):
+        explore(program, Interrupted())
+    assert waiting == []
+
+
+def test_an_interrupt_of_the_shrinking_tells_what_was_found() -> None:
+    runs = 0
+
+    def program() -> Any:
+        nonlocal runs
+        runs += 1
+        log: list[int] = []
+
+        def function(number: int) -> None:
+            gevent.sleep(0)
+            log.append(number)
+
+        yield [lambda: function(0), lambda: function(1)]
+        if runs > 6:
+            raise KeyboardInterrupt
+        assert log == [0, 1]
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        explore(program)
+    assert caught.value.__notes__ == [
+        "interleave: interrupted after 2 orders, the last one fails: replay('1:1')"
+    ]
 
 
 @pytest.mark.parametrize("where", ["function", "set-up", "check", "clean-up", "callback"])

@@ -144,13 +144,14 @@ class _Search:
         self._max_schedules = max_schedules
         self._max_shrinks = max_shrinks
         self._schedules = 0
+        self._found_as: str | None = None
 
     def go(self) -> Exploration:
         """Search, and say what came out."""
         try:
             return self._go()
         except Diverged:
-            if isinstance(self._mode, Replay):
+            if isinstance(self._mode, Replay) and self._schedules == 0:
                 raise ValueError(
                     f"The schedule {self._mode.schedule} does not fit the program: it takes a choice that is "
                     "not there. Schedules are good for the very program that they were found with."
@@ -158,9 +159,9 @@ class _Search:
             problem = Problem("nondeterministic", _NONDETERMINISTIC)
             return self._failed(Failure(problem, "0", "0", switches=0, fewest=False, trace=()))
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(
-                f"interleave: interrupted after {self._schedules:,} orders, none of which failed"
-            )
+            found = self._found_as
+            last = "none of which failed" if found is None else f"the last one fails: replay({found!r})"
+            interrupt.add_note(f"interleave: interrupted after {self._schedules:,} orders, {last}")
             raise
 
     def _go(self) -> Exploration:
@@ -200,6 +201,7 @@ class _Search:
 
     def _found(self, first: Outcome) -> Exploration:
         self._again(first)
+        self._found_as = encode(first.taken)
         # Who replays an order wants to see that one.
         budget = 0 if isinstance(self._mode, Replay) else self._max_shrinks
         shrunk = shrink(first, lambda taken: self._run(Fixed(taken, strict=False)), budget)
@@ -208,9 +210,7 @@ class _Search:
         if problem is None:
             raise Diverged
         return self._failed(
-            Failure(
-                problem, encode(last.taken), encode(first.taken), last.switches, shrunk.fewest, last.trace
-            )
+            Failure(problem, encode(last.taken), self._found_as, last.switches, shrunk.fewest, last.trace)
         )
 
     def _failed(self, failure: Failure) -> Exploration:
