@@ -80,11 +80,11 @@ def test_deadlines_are_equal_by_what_they_say_and_not_by_how_floats_add_up() -> 
     def body(log: Log) -> list[Any]:
         def in_three() -> None:
             for _part in range(3):
-                gevent.sleep(0.1)
+                gevent.sleep(1.001)
 
-        return [pausing(in_three, log, "a"), pausing(lambda: gevent.sleep(0.3), log, "b")]
+        return [pausing(in_three, log, "a"), pausing(lambda: gevent.sleep(3.003), log, "b")]
 
-    assert 0.1 + 0.1 + 0.1 != 0.3
+    assert 1.001 * 1e9 != 1_001_000_000
     assert outcomes(body) == BOTH
 
 
