@@ -307,6 +307,23 @@ def test_a_teardown_function_that_always_leaves_something(app: App) -> None:
     assert not has_app_context()
 
 
+@pytest.mark.parametrize("registers", ["teardown_request", "teardown_appcontext"])
+def test_what_a_teardown_function_leaves_is_not_what_the_next_one_sees(app: App, registers: str) -> None:
+    """B36: to the next one, somebody else's g would look like nothing to give back."""
+    seen: list[object] = []
+    getattr(app, registers)(lambda exc: seen.append(g.get("mark")))
+    getattr(app, registers)(lambda exc: app.app_context().push())
+
+    @app.get("/")
+    def view() -> str:
+        g.mark = "its own"
+        return ""
+
+    with pytest.raises(AssertionError, match="was left on top"):
+        call(app)
+    assert seen == ["its own"]
+
+
 def test_a_view_that_pops_its_own_context(app: App) -> None:
     """B36: its teardown functions run once, there and then."""
     ended: list[str] = []

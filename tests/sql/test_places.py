@@ -85,6 +85,17 @@ def test_the_count_is_exact(plan: list[str]) -> None:
     assert places.free == 2
 
 
+def test_the_collector_may_give_a_place_back_while_one_is_taken() -> None:
+    """B50: it finds a lease that was thrown away. Waiting for a lock would stop the thread for ever."""
+    places = Places(1)
+    assert places.take(0)
+    with places._lock:  # a moment that a test cannot choose otherwise
+        assert places._lock.acquire(blocking=False)
+        places._lock.release()
+        places.give_back()
+    assert places.free == 1
+
+
 def test_native_threads_may_share_them() -> None:
     """B51: work that was handed to a pool of native threads uses the same helper."""
     places = Places(2)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from greenlane.app.globals import Globals, app_stack, request_stack
-from greenlane.app.lanes import Errors, call_each, clear_above, depths, raise_first, take_off
+from greenlane.app.lanes import Errors, call_each, depths, raise_first, take_off
 
 if TYPE_CHECKING:
     from greenlane.app.app import App
@@ -92,9 +92,7 @@ class AppContext:
         self._pushes -= 1
         functions = self.app.teardown_appcontext_funcs
         if functions and teardown and not self._pushes and not self.holds:
-            floor = depths()
-            call_each(functions, exc, errors)
-            clear_above(self, floor, exc, errors, teardown=False)
+            call_each(functions, self, depths(), exc, errors)
         take_off(app_stack, self, errors)
         counts.app_popped += 1
 

@@ -299,8 +299,8 @@ class RequestContext:
             self._error = exc if self.holds else None
             if teardown and not self.holds and self.original is None:
                 self.ending = True
-                call_each((self._close_request, *self.app.teardown_request_funcs), exc, errors)
-                clear_above(self, floor, exc, errors, teardown=False)
+                functions = (self._close_request, *self.app.teardown_request_funcs)
+                call_each(functions, self, floor, exc, errors)
                 self.ending = False
         take_off(request_stack, self, errors)
         self._pushes.pop()

@@ -75,14 +75,23 @@ def clear_above(
 
 
 def call_each(
-    functions: Sequence[Callable[[BaseException | None], object]], exc: BaseException | None, errors: Errors
+    functions: Sequence[Callable[[BaseException | None], object]],
+    context: Context,
+    floor: Depths,
+    exc: BaseException | None,
+    errors: Errors,
 ) -> None:
-    """Call every teardown function, the last registered first, even when some fail."""
+    """Call every teardown function, the last registered first, even when some fail.
+
+    Each sees ``context`` on top, whatever the one before it has left above ``floor``:
+    to one that gives back what is in ``g``, another ``g`` would look like nothing to do.
+    """
     for function in reversed(functions):
         try:
             function(exc)
         except BaseException as error:  # also GreenletExit and gevent.Timeout: the others must still run
             errors.append(error)
+        clear_above(context, floor, exc, errors, teardown=False)
 
 
 def raise_first(errors: Iterable[BaseException], logger: Logger, escaping: BaseException | None) -> None:

@@ -6,11 +6,11 @@ connection whose state is not known is closed instead of being given back.
 """
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from sqlalchemy import URL, CursorResult, Executable, Row, text
 from sqlalchemy.engine import Connection
@@ -45,12 +45,26 @@ class _Lease:
 
     """
 
-    __slots__ = ("blocks", "connection", "owner")
+    __slots__ = ("__weakref__", "_rescue", "blocks", "connection", "owner")
 
     def __init__(self, owner: Hashable) -> None:
         self.owner = owner
         self.blocks = 0
         self.connection: Connection | None = None
+        self._rescue: finalize[[Connection], _Lease] | None = None
+
+    def hold(self, connection: Connection, lost: Callable[[Connection], object]) -> None:
+        """Hold ``connection``, and call ``lost`` with it when the lease is thrown away with it."""
+        self.connection = connection
+        self._rescue = finalize(self, lost, connection)
+        self._rescue.atexit = False
+
+    def let_go(self) -> Connection | None:
+        """Return the connection, if there is one, and hold it no more."""
+        connection, self.connection = self.connection, None
+        if self._rescue is not None:
+            self._rescue.detach()
+        return connection
 
 
 class SQLHelper:
@@ -154,7 +168,9 @@ class SQLHelper:
         """
         lease = self._lease()
         if lease.connection is None:
-            lease.connection = self._take()
+            connection = self._take()
+            lease.hold(connection, self._lost)
+            return connection
         return lease.connection
 
     def query(
@@ -238,10 +254,10 @@ class SQLHelper:
             raise
 
     def _end(self, lease: _Lease, *, commit: bool) -> None:
-        """End the lease and give its connection back: the only place that does."""
+        """End the lease and give its connection back: the only place that does, but for :meth:`_lost`."""
         # First, so that whatever comes next, this is done once.
         g.pop(self._key)
-        connection, lease.connection = lease.connection, None
+        connection = lease.let_go()
         if connection is None:
             return
         try:
@@ -259,6 +275,18 @@ class SQLHelper:
             logger.warning("Rolling back failed, so the connection was closed", exc_info=error)
         finally:
             self._places.give_back()
+
+    def _lost(self, connection: Connection) -> None:
+        """Close the connection of a lease that was thrown away: its context died without its end.
+
+        Also called by the garbage collector, at any moment: closing does not wait for the database.
+        """
+        try:
+            connection.invalidate()
+            connection.close()
+        finally:
+            self._places.give_back()
+        logger.warning("A block was never left, and its context never ended: its connection was closed")
 
     def _teardown(self, exc: BaseException | None) -> None:
         lease: _Lease | None = g.get(self._key)

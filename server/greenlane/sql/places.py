@@ -10,8 +10,9 @@ from gevent import monkey
 from gevent.event import Event
 
 # Native, because greenlets of several native threads may share the places. Nothing switches
-# while it is held.
-_Lock = monkey.get_original("threading", "Lock")
+# while it is held. Re-entrant, because the collector may come by meanwhile and find a lease
+# that was thrown away, whose place is given back there and then.
+_Lock = monkey.get_original("threading", "RLock")
 
 
 class Places:
