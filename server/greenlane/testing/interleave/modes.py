@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from greenlane.testing.interleave.items import Task, number_of
 from greenlane.testing.interleave.loop import Chooser
-from greenlane.testing.interleave.run import Outcome
+from greenlane.testing.interleave.outcome import Outcome
 from greenlane.testing.interleave.schedule import decode
 
 Choosers: TypeAlias = Generator[Chooser, Outcome, None]

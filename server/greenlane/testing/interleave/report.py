@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenlane.testing.interleave.run import Waiting
+from greenlane.testing.interleave.outcome import Waiting
 from greenlane.testing.interleave.tasks import Place, Step
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from math import prod
 from greenlane.testing.interleave.errors import InterleavingError
 from greenlane.testing.interleave.loop import Chooser
 from greenlane.testing.interleave.modes import Diverged, Exhaustive, Fixed, Mode, Replay, Uniform
+from greenlane.testing.interleave.outcome import Outcome, Problem
 from greenlane.testing.interleave.report import describe
-from greenlane.testing.interleave.run import Outcome, Problem, Program, Runner, Sleeps
+from greenlane.testing.interleave.run import Program, Runner, Sleeps
 from greenlane.testing.interleave.schedule import decode, encode
 from greenlane.testing.interleave.shrink import shrink
 from greenlane.testing.interleave.tasks import Step

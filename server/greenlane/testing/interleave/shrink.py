@@ -9,7 +9,7 @@ of them fails.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from greenlane.testing.interleave.run import Outcome
+from greenlane.testing.interleave.outcome import Outcome
 
 Run = Callable[[Sequence[int]], Outcome]
 
