@@ -50,6 +50,8 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: of a port that is no number
         raise ValueError("it is no database URL, such as postgresql://user@host/name") from None
+    if "@" in (parsed.host or ""):  # what is taken for the host begins with a part of the password
+        raise ValueError("there is an @ too many in it: in a user's name or a password, write %40")
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     backend = parsed.get_backend_name()
@@ -93,7 +95,8 @@ def is_aborted(connection: Connection) -> bool:
 
 def _refuse_memory(url: URL) -> None:
     database = url.database or ""
-    if database in ("", ":memory:") or "mode=memory" in database or url.query.get("mode") == "memory":
+    name = database.removeprefix("file:").partition("?")[0]  # of a URI (sqlite.org/uri.html)
+    if name in ("", ":memory:") or "mode=memory" in database or url.query.get("mode") == "memory":
         raise ValueError("SQLite in memory has a database of its own for each connection: name a file")
 
 
