@@ -281,6 +281,23 @@ def test_middleware_finds_nothing(shop: App, ended: list[str], buffered: bool) -
     assert ended == ["/a", "app of a"]
 
 
+def test_middleware_that_asks_twice(shop: App, ended: list[str]) -> None:
+    """B37: the last answer is kept, and the one before it ends all the same."""
+    answer = shop.wsgi_app
+
+    def again(environ: Any, start_response: Any) -> Any:
+        assert b"".join(answer({**environ, "PATH_INFO": "/first"}, start_response)) == b"first"
+        return answer(environ, start_response)
+
+    shop.wsgi_app = again  # type: ignore[method-assign]
+    client = shop.test_client()
+    with client:
+        assert client.get("/second").text == "second"
+        assert request.path == "/second"
+        assert ended == ["/first", "app of first"]
+    assert ended == ["/first", "app of first", "/second", "app of second"]
+
+
 def test_a_view_that_pops_its_context(app: App) -> None:
     """B36, B37: there is nothing to keep then."""
 

@@ -16,7 +16,7 @@ from greenlane.app import jsoncodec
 from greenlane.app.contexts import PRESERVE, RequestContext
 from greenlane.app.globals import request_stack
 from greenlane.app.holds import Hold
-from greenlane.app.lanes import lane_of
+from greenlane.app.lanes import Errors, lane_of, raise_first
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -101,7 +101,8 @@ class Client(werkzeug.test.Client):
         self.environ_base: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "greenlane-test"}
         self._block_lane: Hashable = None  # of the `with` block, while there is one
         self._sending = False
-        self._hold: tuple[RequestContext, Hold] | None = None  # from the App's end to ours
+        # From the App's end to ours. Several when a middleware asked the App several times.
+        self._holds: list[tuple[RequestContext, Hold]] = []
         self._kept: RequestContext | None = None
 
     def open(
@@ -177,16 +178,25 @@ class Client(werkzeug.test.Client):
             return super().run_wsgi_app({**environ, PRESERVE: self._hold_context}, buffered)
         finally:
             self._sending = False
-            if self._hold is not None:
-                (ctx, hold), self._hold = self._hold, None
-                ctx.enter()
-                ctx.preserved = True
-                self._kept = ctx
-                hold.let_go(None, [])  # it is pushed, so nothing ends here
+            self._keep_last()
 
     def _hold_context(self, ctx: RequestContext) -> None:
         if ctx.pushed:  # not when the view popped it
-            self._hold = ctx, Hold(ctx)
+            self._holds.append((ctx, Hold(ctx)))
+
+    def _keep_last(self) -> None:
+        holds, self._holds = self._holds, []
+        if not holds:
+            return
+        *earlier, (ctx, last) = holds
+        errors: Errors = []
+        for _, hold in earlier:
+            hold.let_go(None, errors)
+        ctx.enter()
+        ctx.preserved = True
+        self._kept = ctx
+        last.let_go(None, errors)  # it is pushed, so nothing ends here
+        raise_first(errors, self.app.logger, escaping=None)
 
     def _end_kept(self, escaping: BaseException | None = None) -> None:
         kept, self._kept = self._kept, None
