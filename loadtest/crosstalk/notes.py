@@ -63,7 +63,7 @@ def parse(body: bytes) -> Reply:
         document = json.loads(body)
         notes = tuple((int(note["id"]), str(note["text"])) for note in document["notes"])
         return Reply(notes, str(document["token"]), int(document["in_flight"]), int(document["switches"]) > 0)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidReply(f"no list of notes: {error!r}") from None
 
 

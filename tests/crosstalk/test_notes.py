@@ -60,7 +60,16 @@ def test_a_reply_is_read() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"null", document(notes=None), document(notes=["a"]), document(in_flight="many")],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        document(notes=None),
+        document(notes=["a"]),
+        document(in_flight="many"),
+        document(in_flight=float("inf")),
+    ],
 )
 def test_what_is_no_reply_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidReply):
