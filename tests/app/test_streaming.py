@@ -140,6 +140,7 @@ def test_thrown_away_unread(shop: App, ended: list[str]) -> None:
     assert ended == []
     del body
     gc.collect()
+    gevent.sleep(0)
     assert ended == ["request / ada", "app ada"]
 
 
@@ -155,9 +156,44 @@ def test_thrown_away_in_another_requests_lane(shop: App, ended: list[str]) -> No
         g.name = mine.name = "other"
         del body
         gc.collect()
+        gevent.sleep(0)
         assert (request.path, g.name, mine.name) == ("/other", "other", "other")
         assert log == ["closed in / of bob"]
         assert ended == ["request / bob", "app bob"]
+
+
+def test_a_collection_is_not_switched_away_from(app: App) -> None:
+    """B57: a teardown function that waits, of a stream in a cycle: waiting for it there ended the process."""
+    ended, going_on = Event(), Event()
+    order: list[str] = []
+
+    @app.teardown_request
+    def teardown(exc: BaseException | None) -> None:
+        assert going_on.wait(10)
+        order.append(f"{request.path} ended")
+        ended.set()
+
+    @app.get("/")
+    def view() -> Any:
+        return stream_with_context(iter(["x"]))
+
+    def collect() -> None:
+        cycle: list[Any] = [call(app)]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+        order.append("collected")
+        gevent.sleep(1000)
+
+    collector = gevent.spawn(collect)
+    gevent.sleep(0)
+    collector.kill()
+    assert isinstance(collector.value, gevent.GreenletExit)
+    going_on.set()
+    assert ended.wait(10)
+    assert order == ["collected", "/ ended"]
+    gevent.sleep(0)
+    assert clean()
 
 
 def test_a_failing_teardown_of_a_stream_thrown_away(app: App, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,6 +209,7 @@ def test_a_failing_teardown_of_a_stream_thrown_away(app: App, caplog: pytest.Log
 
     call(app)
     gc.collect()
+    gevent.sleep(0)
     assert "in teardown" in caplog.text
     assert clean()
 

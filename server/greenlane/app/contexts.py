@@ -82,6 +82,8 @@ class RequestContext:
             certain one: while it is held, and for the steps of a stream.
         ending: the last push's teardown functions are running.
         streams: those that were made in this request and are still referred to.
+        thrown_away: those that nobody refers to any more, to be closed when this context
+            leaves its lane; None when it is in none, or leaving.
         implicit_app_contexts: one entry for each push: the application context
             that the push brought along, or None when it found one to use.
 
@@ -103,6 +105,7 @@ class RequestContext:
         "preserved",
         "request",
         "streams",
+        "thrown_away",
         "url_adapter",
     )
 
@@ -133,6 +136,7 @@ class RequestContext:
         self.holds = 0
         self.bound_app_context: AppContext | None = None
         self.streams: WeakSet[Stream[Any]] | None = None
+        self.thrown_away: list[Stream[Any]] | None = None
         self.implicit_app_contexts: list[AppContext | None] = []
         self._pushes: list[_Push] = []
         self.ending = False
@@ -221,6 +225,8 @@ class RequestContext:
             used = implicit = AppContext(self.app)
         if implicit is not None:
             implicit.push()
+        if not self._pushes:
+            self.thrown_away = []
         self.implicit_app_contexts.append(implicit)
         depths = Depths(len(request_stack.push(self)), len(app_stack.contents()))
         self._pushes.append(_Push(lane_of(request_stack), depths, used))
@@ -295,6 +301,7 @@ class RequestContext:
         clear_above(self, floor, exc, errors, teardown)
         if len(self._pushes) == 1:
             self.preserved = False
+            self._close_thrown_away(errors)
             exc = self._error or exc
             self._error = exc if self.holds else None
             if teardown and not self.holds and self.original is None:
@@ -308,6 +315,14 @@ class RequestContext:
         counts.request_popped += 1
         if implicit is not None:
             implicit.leave(exc, errors, teardown)
+
+    def _close_thrown_away(self, errors: Errors) -> None:
+        streams, self.thrown_away = self.thrown_away, None
+        for stream in streams or ():
+            try:
+                stream.close()
+            except BaseException as error:
+                errors.append(error)
 
     def _close_request(self, exc: BaseException | None) -> None:
         """Close the files that came with the request: the teardown function that every App has."""

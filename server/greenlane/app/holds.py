@@ -6,8 +6,13 @@ left its lane is on no stack, so nobody finds it there: not a middleware around 
 App, and not the connection's next request.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from greenlane.app.contexts import RequestContext
 from greenlane.app.lanes import Errors
+
+if TYPE_CHECKING:
+    from greenlane.app.streaming import Stream
 
 
 class Hold:
@@ -31,6 +36,11 @@ class Hold:
         ctx.holds += 1
         # Also when it was there before the request: what is in g must last as long.
         self._app_context.holds += 1
+
+    @property
+    def thrown_away(self) -> "list[Stream[Any]] | None":
+        """Where to put a stream that nobody refers to any more, while its request is still in its lane."""
+        return self._ctx.thrown_away
 
     def copy(self) -> RequestContext:
         """Make a context for the same request that shares its ``g`` too."""

@@ -86,8 +86,13 @@ class Stream(Iterator[T]):
 
     def __del__(self) -> None:
         if self._hold is not None and not sys.is_finalizing():
-            # In a lane of its own: nobody knows whose lane it is that throws us away.
-            greenlet(self._finish_unseen).switch()
+            # Nothing is ended here: this may be in the middle of a garbage collection, which the
+            # interpreter does not survive to be switched away from; and who waits may be killed.
+            thrown_away = self._hold.thrown_away
+            if thrown_away is not None:
+                thrown_away.append(self)
+            else:
+                _run_apart(self._finish_unseen)
 
     def _check_idle(self) -> None:
         if self._context.pushed:
@@ -124,6 +129,16 @@ class Stream(Iterator[T]):
             self._finish()
         except BaseException:
             self._logger.exception("A stream that nobody read did not end cleanly")
+
+
+def _run_apart(function: Callable[[], object]) -> None:
+    """Run ``function`` in a lane of its own: nobody knows whose this one is. Under gevent, a little later."""
+    gevent_hubs = sys.modules.get("gevent._hub_local")
+    hub = None if gevent_hubs is None else gevent_hubs.get_hub_if_exists()
+    if hub is None:
+        greenlet(function).switch()
+    else:
+        hub.loop.run_callback(greenlet(function, hub).switch)
 
 
 def abandon_streams(ctx: RequestContext, error: BaseException) -> None:
@@ -180,6 +195,11 @@ def stream_with_context(
     The generator reads the view's ``request``, ``session`` and ``g``. What it
     writes into the session is lost, because the reply's head has left. It must not
     keep a context of its own pushed across a ``yield``.
+
+    Close what you do not read to its end; servers do. A stream that is merely thrown
+    away ends its request a little later. In a reference cycle, Python's collector
+    closes the generator before the stream: its ``finally`` then runs in whatever
+    lane the collector came by, and must not use ``request`` or ``g``.
 
     Args:
         generator_or_function: an iterable, or a function that returns one.
