@@ -3,6 +3,7 @@
 import gc
 import io
 from collections.abc import Callable, Iterable, Iterator
+from threading import Thread, get_ident
 from typing import Any
 
 import gevent
@@ -194,6 +195,26 @@ def test_a_collection_is_not_switched_away_from(app: App) -> None:
     assert order == ["collected", "/ ended"]
     gevent.sleep(0)
     assert clean()
+
+
+def test_thrown_away_by_a_native_thread(shop: App, ended: list[str]) -> None:
+    """B57, B51: its request ends in the native thread that served it, whose loop runs."""
+    streaming(shop)
+    where: list[int] = []
+    shop.teardown_request(lambda exc: where.append(get_ident()))
+    bodies = [call(shop)]
+
+    def throw_away() -> None:
+        gevent.sleep(0)  # there is a hub in this thread, too, and nobody runs it any more
+        bodies.clear()
+        gc.collect()
+
+    thread = Thread(target=throw_away)
+    thread.start()
+    thread.join(10)
+    gevent.sleep(0.01)
+    assert ended == ["request / ada", "app ada"]
+    assert where == [get_ident()]
 
 
 def test_a_failing_teardown_of_a_stream_thrown_away(app: App, caplog: pytest.LogCaptureFixture) -> None:

@@ -44,6 +44,7 @@ class Stream(Iterator[T]):
         # where the view goes on, or where a test looks at it.
         self._context = self._hold.copy()
         self._logger = ctx.app.logger
+        self._hub = _find_hub()
         if ctx.streams is None:
             ctx.streams = WeakSet()
         ctx.streams.add(self)
@@ -86,13 +87,13 @@ class Stream(Iterator[T]):
 
     def __del__(self) -> None:
         if self._hold is not None and not sys.is_finalizing():
-            # Nothing is ended here: this may be in the middle of a garbage collection, which the
-            # interpreter does not survive to be switched away from; and who waits may be killed.
+            # Nothing is ended here. A garbage collection has lists on the C stack, so switching away
+            # from the middle of one crashes the interpreter; and who waits here may be killed.
             thrown_away = self._hold.thrown_away
             if thrown_away is not None:
                 thrown_away.append(self)
             else:
-                _run_apart(self._finish_unseen)
+                _run_apart(self._finish_unseen, self._hub or _find_hub())
 
     def _check_idle(self) -> None:
         if self._context.pushed:
@@ -131,14 +132,24 @@ class Stream(Iterator[T]):
             self._logger.exception("A stream that nobody read did not end cleanly")
 
 
-def _run_apart(function: Callable[[], object]) -> None:
-    """Run ``function`` in a lane of its own: nobody knows whose this one is. Under gevent, a little later."""
+def _find_hub() -> Any:
+    """Return gevent's hub of this native thread; None where there is none, or no gevent."""
     gevent_hubs = sys.modules.get("gevent._hub_local")
-    hub = None if gevent_hubs is None else gevent_hubs.get_hub_if_exists()
-    if hub is None:
+    return None if gevent_hubs is None else gevent_hubs.get_hub_if_exists()
+
+
+def _run_apart(function: Callable[[], object], hub: Any) -> None:
+    """Run ``function`` in a lane of its own: nobody knows whose this one is.
+
+    With a hub, a little later and in its native thread: any thread's collector may have come by.
+    """
+    loop = None if hub is None else hub.loop
+    if loop is None:  # also when the hub was destroyed
         greenlet(function).switch()
-    else:
-        hub.loop.run_callback(greenlet(function, hub).switch)
+    elif hub is _find_hub():
+        loop.run_callback(greenlet(function, hub).switch)
+    else:  # a greenlet is made in the native thread in which it runs
+        loop.run_callback_threadsafe(_run_apart, function, hub)
 
 
 def abandon_streams(ctx: RequestContext, error: BaseException) -> None:
