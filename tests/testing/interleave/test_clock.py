@@ -42,6 +42,21 @@ def test_a_sleep_of_an_hour_costs_nothing_and_every_clock_shows_it() -> None:
     assert_restored()
 
 
+@pytest.mark.parametrize("name", ["time", "monotonic"])
+def test_waiting_for_the_rest_of_a_timeout_comes_to_an_end(name: str) -> None:
+    """The rest may be less than a nanosecond: that is how ``queue`` and ``threading`` wait."""
+
+    def function(milliseconds: int) -> None:
+        read = getattr(time, name)
+        gevent.sleep(0.05)
+        end = read() + milliseconds / 1000
+        while (rest := end - read()) > 0:
+            gevent.sleep(rest)
+
+    for milliseconds in range(1, 200):
+        explore([lambda milliseconds=milliseconds: function(milliseconds)], max_steps=20).check()
+
+
 def test_a_sleep_for_ever_ends_when_nothing_else_is_left() -> None:
     def for_ever() -> None:
         gevent.sleep(float("inf"))

@@ -47,8 +47,12 @@ class Clock:
         self.now = START
 
     def after(self, seconds: float) -> int:
-        """Return the moment ``seconds`` from now; not in the past."""
-        return self.now + max(0, round(min(seconds, _FOREVER) * _NANO))
+        """Return the moment ``seconds`` from now; not in the past, and after any wait at all a later one."""
+        if seconds <= 0:
+            return self.now
+        # What is left of a timeout, as a loop computes it from two readings of the clock, may be
+        # less than half a nanosecond: were that no time, the loop would never end.
+        return self.now + max(1, round(min(seconds, _FOREVER) * _NANO))
 
     def _sleep(self, seconds: float) -> None:
         """Stand in for the native ``time.sleep``: it holds the whole thread, so nobody else gets a turn."""
