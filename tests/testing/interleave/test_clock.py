@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import types
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -54,7 +55,7 @@ def test_waiting_for_the_rest_of_a_timeout_comes_to_an_end(name: str) -> None:
             gevent.sleep(rest)
 
     for milliseconds in range(1, 200):
-        explore([lambda milliseconds=milliseconds: function(milliseconds)], max_steps=20).check()
+        explore([partial(function, milliseconds)], max_steps=20).check()
 
 
 def test_a_sleep_for_ever_ends_when_nothing_else_is_left() -> None:

@@ -13,7 +13,7 @@ from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenlane.testing.interleave import exhaustive, explore, gevent_order, pct, replay
+from greenlane.testing.interleave import InterleavingError, exhaustive, explore, gevent_order, pct, replay
 from greenlane.testing.interleave import random as random_orders
 
 counter = itertools.count()
@@ -66,11 +66,21 @@ def test_a_failure_that_does_not_come_again_is_noticed() -> None:
             gevent.sleep(0)
 
         yield [function, function]
-        assert next(runs) != 3
+        run = next(runs)
+        if run == 3:
+            raise AssertionError(run)
 
-    failure = explore(program).failure
-    assert failure is not None
-    assert failure.problem.kind == "nondeterministic"
+    exploration = explore(program)
+    assert exploration.failure is not None
+    problem = exploration.failure.problem
+    assert problem.kind == "nondeterministic"
+    # What failed is told nevertheless: a race must not get lost behind the other fault.
+    assert isinstance(problem.error, AssertionError)
+    assert problem.message.endswith("; one run of it failed: a check failed: AssertionError: 3")
+    assert str(exploration).splitlines()[1].startswith("  at test_determinism.py:")
+    with pytest.raises(InterleavingError) as caught:
+        exploration.check()
+    assert caught.value.__cause__ is problem.error
 
 
 def test_a_failure_in_the_first_run_only_is_noticed_even_in_a_single_order() -> None:

@@ -247,6 +247,11 @@ def test_a_deadlock_says_who_waits_where() -> None:
     assert "  still there: function-1 at test_failures.py:" in str(explore(program))
 
 
+def test_one_that_waits_for_ever_is_told_in_the_singular() -> None:
+    problem = failure_of([lambda: Event().wait()]).problem
+    assert problem.message == "deadlock: 1 waits, and nothing can wake it"
+
+
 def test_a_child_that_waits_for_ever_is_no_deadlock_when_all_functions_end() -> None:
     """As in a program of gevent, which ends when its main function does."""
 

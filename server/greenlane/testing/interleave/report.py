@@ -32,11 +32,11 @@ def describe(exploration: "Exploration") -> str:
 def _failure(failure: "Failure", orders: str) -> Iterator[str]:
     problem = failure.problem
     yield problem.message
+    if problem.place is not None:
+        yield f"  at {_with_source(problem.place)}"
     if problem.kind == "nondeterministic":
         yield f"  noticed after {orders}"
         return
-    if problem.place is not None:
-        yield f"  at {_with_source(problem.place)}"
     yield f"  found after {orders}; replay({failure.schedule!r}) shows it again"
     size = "no order with fewer fails" if failure.fewest else "there may be an order with fewer"
     yield f"  {_count(failure.switches, 'switch', 'switches')} ({size}):"

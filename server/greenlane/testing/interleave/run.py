@@ -283,9 +283,10 @@ class Runner:
 
     def _deadlock(self) -> Problem:
         waiting = self._waiting()
-        return Problem(
-            "deadlock", f"deadlock: {len(waiting)} wait, and nothing can wake them", waiting=waiting
-        )
+        who = "1 waits, and nothing can wake it"
+        if len(waiting) > 1:
+            who = f"{len(waiting)} wait, and nothing can wake them"
+        return Problem("deadlock", f"deadlock: {who}", waiting=waiting)
 
     def _endless(self) -> Problem:
         text = (

@@ -145,7 +145,7 @@ class _Search:
         self._max_schedules = max_schedules
         self._max_shrinks = max_shrinks
         self._schedules = 0
-        self._found_as: str | None = None
+        self._first: Outcome | None = None
 
     def go(self) -> Exploration:
         """Search, and say what came out."""
@@ -157,12 +157,13 @@ class _Search:
                     f"The schedule {self._mode.schedule} does not fit the program: it takes a choice that is "
                     "not there. Schedules are good for the very program that they were found with."
                 ) from None
-            problem = Problem("nondeterministic", _NONDETERMINISTIC)
+            problem = _nondeterministic(self._first)
             return self._failed(Failure(problem, "0", "0", switches=0, fewest=False, trace=()))
         except KeyboardInterrupt as interrupt:
-            found = self._found_as
-            last = "none of which failed" if found is None else f"the last one fails: replay({found!r})"
-            interrupt.add_note(f"interleave: interrupted after {self._schedules:,} orders, {last}")
+            found = "none of which failed"
+            if self._first is not None:
+                found = f"one fails: replay({encode(self._first.taken)!r})"
+            interrupt.add_note(f"interleave: interrupted after {self._schedules:,} orders, {found}")
             raise
 
     def _go(self) -> Exploration:
@@ -191,6 +192,8 @@ class _Search:
         outcome = self._runner.run(chooser, trace=trace)
         if outcome.misfit:
             raise Diverged
+        if self._first is None and outcome.problem is not None:
+            self._first = outcome
         return outcome
 
     def _again(self, outcome: Outcome) -> Outcome:
@@ -202,7 +205,6 @@ class _Search:
 
     def _found(self, first: Outcome) -> Exploration:
         self._again(first)
-        self._found_as = encode(first.taken)
         # Who replays an order wants to see that one.
         budget = 0 if isinstance(self._mode, Replay) else self._max_shrinks
         shrunk = shrink(first, lambda taken: self._run(Fixed(taken, strict=False)), budget)
@@ -210,8 +212,9 @@ class _Search:
         problem = last.problem or shrunk.outcome.problem
         if problem is None:
             raise Diverged
+        found_as = encode(first.taken)
         return self._failed(
-            Failure(problem, encode(last.taken), self._found_as, last.switches, shrunk.fewest, last.trace)
+            Failure(problem, encode(last.taken), found_as, last.switches, shrunk.fewest, last.trace)
         )
 
     def _failed(self, failure: Failure) -> Exploration:
@@ -235,3 +238,16 @@ class _Search:
             total += prod(outcome.options)
         estimate = max(self._schedules + 1, round(total / ESTIMATE_RUNS))
         return Exploration(self._mode, self._schedules, covered=False, estimate=estimate, failure=None)
+
+
+def _nondeterministic(first: Outcome | None) -> Problem:
+    """Return the report on a program that is not deterministic, with its first failure if it had one."""
+    if first is None or first.problem is None:
+        return Problem("nondeterministic", _NONDETERMINISTIC)
+    failed = first.problem
+    return Problem(
+        "nondeterministic",
+        f"{_NONDETERMINISTIC}; one run of it failed: {failed.message}",
+        failed.error,
+        failed.place,
+    )
