@@ -33,7 +33,6 @@ def visit(chapters: Mapping[int, Chapter]) -> int:
     # On a greenlet that Ctrl-C ends like any other, so that the scene at work cleans up
     # after itself. As a KeyboardInterrupt it could hit any greenlet, which gevent reports.
     guide = Guide(Console())
-    guide = Guide(Console())
     tour = gevent.spawn(wrap_errors((OSError,), guide.lead), chapters)
     watcher = gevent.signal_handler(signal.SIGINT, tour.kill, block=False)
     try:
