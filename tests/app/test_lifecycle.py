@@ -14,7 +14,17 @@ import pytest
 from gevent.event import Event
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from greenlane import App, Request, Response, g, has_app_context, has_request_context, request, session
+from greenlane import (
+    App,
+    Request,
+    Response,
+    abort,
+    g,
+    has_app_context,
+    has_request_context,
+    request,
+    session,
+)
 from greenlane.app import app_stack, request_stack
 from greenlane.app.sessions import SecureCookieSessionInterface
 
@@ -399,19 +409,29 @@ def test_a_with_block_that_cannot_be_entered(app: App) -> None:
     assert not has_request_context()
 
 
-def test_a_request_is_freed_when_it_ends(app: App) -> None:
-    """B31: request and context go with the response, without waiting for the garbage collector."""
-    kept: list[weakref.ref[Any]] = []
+@pytest.mark.parametrize("path", ["/found", "/missing", "/folder", "/aborts", "/fails", "/is-handled"])
+def test_a_request_is_freed_when_it_ends(path: str) -> None:
+    """B31: without waiting for the garbage collector, also when it ends in an error."""
+    app, kept = App("shop"), []
 
-    @app.get("/")
-    def view() -> Response:
-        kept.append(weakref.ref(request._get_current_object()))  # type: ignore[attr-defined]
-        return Response("x")
+    class Watched(Request):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            kept.append(weakref.ref(self))
 
+    app.request_class = Watched
+    app.add_url_rule("/found", view_func=lambda: "here", endpoint="found")
+    app.add_url_rule("/folder/", "folder", lambda: "here")
+    app.add_url_rule("/aborts", "aborts", lambda: abort(403))
+    app.add_url_rule("/fails", "fails", lambda: 1 // 0)
+    app.add_url_rule("/is-handled", "is_handled", lambda: dict[str, str]()["missing"])
+    app.register_error_handler(KeyError, lambda _error: "handled")
+    app.logger.disabled = True  # pytest keeps what is logged, and with it the error
     gc.collect()
     gc.disable()
     try:
-        call(app)
-        assert kept[0]() is None
+        call(app, path)
+        assert [request() for request in kept] == [None]
     finally:
         gc.enable()
+        app.logger.disabled = False

@@ -94,6 +94,9 @@ class App(Setup):
             if preserve is not None:
                 preserve(ctx)
             ctx.end(error, escaping)
+            # This frame is in the errors' tracebacks: its variables would keep them, and with
+            # them the request, until the collector comes.
+            del error, escaping
 
     def full_dispatch_request(self, ctx: RequestContext) -> Response:
         """Run the hooks, the view and the error handlers, and finish the response."""
@@ -105,7 +108,11 @@ class App(Setup):
         except Exception as error:
             # Here and not below: the answer may be the error itself, whose traceback refers
             # to this frame, so a local variable would keep the request until the collector comes.
-            return self.finalize_request(ctx, self.handle_user_exception(error))
+            try:
+                return self.finalize_request(ctx, self.handle_user_exception(error))
+            finally:
+                if error is ctx.request.routing_exception:
+                    error.__traceback__ = None  # the request refers to it, and it to the request
         return self.finalize_request(ctx, answer)
 
     def preprocess_request(self) -> Any:
@@ -183,7 +190,10 @@ class App(Setup):
             return self.handle_http_exception(error)
         handler = self.find_error_handler(error)
         if handler is None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # as in wsgi_app
         return handler(error)
 
     def handle_http_exception(self, error: HTTPException) -> Any:

@@ -124,7 +124,7 @@ class RequestContext:
             try:
                 self.url_adapter = routing.bind(app, environ)
             except HTTPException as error:
-                self.request.routing_exception = error
+                self.request.routing_exception = _without_frames(error)
         else:
             self.request = original.request
             self.opened_session = original.opened_session
@@ -183,7 +183,7 @@ class RequestContext:
         try:
             self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)
         except HTTPException as error:
-            self.request.routing_exception = error
+            self.request.routing_exception = _without_frames(error)
 
     def push(self) -> None:
         """Enter the lane; the first time, open the session and match the URL.
@@ -349,3 +349,9 @@ class RequestContext:
         return (
             f"<{type(self).__name__} {request.method} {request.path!r} of {self.app.name!r} at {id(self):#x}>"
         )
+
+
+def _without_frames(error: HTTPException) -> HTTPException:
+    """Drop the tracebacks of an error that the request is to keep: their frames refer to the request."""
+    error.__context__ = None
+    return error.with_traceback(None)
