@@ -53,7 +53,7 @@ def running_server(connections: int) -> Iterator[str]:
     ]
     try:
         readers[0].start()
-        address = _address(process.stdout, process, said)
+        address = _address(process, readers[0], said)
         readers[1].start()
         yield address
     finally:
@@ -70,16 +70,17 @@ def running_server(connections: int) -> Iterator[str]:
         process.stderr.close()
 
 
-def _address(stdout: "Iterator[str]", process: "subprocess.Popen[str]", said: "deque[str]") -> str:
+def _address(process: "subprocess.Popen[str]", reader: threading.Thread, said: "deque[str]") -> str:
     timer = threading.Timer(STARTING, process.kill)
     timer.start()
     try:
-        for line in stdout:
+        for line in process.stdout or ():
             if match := READY.search(line):
                 return match.group().rstrip("/")
     finally:
         timer.cancel()
     process.wait()
+    reader.join(STOPPING)  # what it said last may not have been read yet
     reason = " ".join(line.strip() for line in said) or f"it ended with code {process.returncode}"
     raise CannotRun(f"the server did not start: {reason}")
 
