@@ -1,5 +1,6 @@
 """B50 in general: however blocks and contexts nest and fail, what goes out comes back, once."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +77,11 @@ plans = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def db(tmp_path_factory: pytest.TempPathFactory) -> SQLHelper:
+def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLHelper]:
     path: Path = tmp_path_factory.mktemp("nesting") / "nesting.db"
-    return SQLHelper(f"sqlite:///{path}", pool_size=20, timeout=1)
+    db = SQLHelper(f"sqlite:///{path}", pool_size=20, timeout=1)
+    yield db
+    db.close()
 
 
 @settings(deadline=None)
