@@ -337,6 +337,8 @@ def runs_a_greenlet_of_the_test() -> Any:
     [
         (nothing_yielded, "yielded no functions"),
         (no_generator, "is a generator function that yields"),
+        (nothing_yielded(), "is a generator function that yields"),
+        (5, "is a generator function that yields"),
         (no_functions, "yielded 5, which is no function"),
         (no_list, "yielded None, which is no list of functions"),
         (waits_in_its_set_up, "runs alone and cannot wait"),

@@ -176,6 +176,17 @@ def test_pct_knows_whom_a_queue_or_a_kill_goes_on_with() -> None:
     }
 
 
+@pytest.mark.parametrize("mode", ["random", 1, object()])
+def test_what_is_no_mode_is_refused(mode: Any) -> None:
+    with pytest.raises(TypeError, match=r"is no mode, such as random\(seed=1, runs=100\)$"):
+        explore([lambda: None], mode)
+
+
+def test_sleepers_that_nobody_knows_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^sleeps must be 'deadline' or 'any', not 'late'$"):
+        explore([lambda: None], sleeps="late")  # type: ignore[arg-type]
+
+
 def test_modes_without_runs_or_depth_are_refused() -> None:
     for call in (
         lambda: random_orders(1, 0),

@@ -56,6 +56,16 @@ def test_it_takes_the_options_of_explore() -> None:
         orders(no_option=1)(raising.__wrapped__)()  # type: ignore[attr-defined]
 
 
+def test_forgotten_parentheses_are_told_where_they_are_forgotten() -> None:
+    """Otherwise pytest looks for a fixture of the name of a parameter of the decorator."""
+
+    def check_something() -> Any:
+        yield [lambda: None]
+
+    with pytest.raises(TypeError, match=r"^Write @orders\(\), with parentheses"):
+        orders(check_something)  # type: ignore[arg-type]
+
+
 TESTS = """import gevent
 import pytest
 from greenlane.testing.interleave import orders

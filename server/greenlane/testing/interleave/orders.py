@@ -34,7 +34,12 @@ def orders(mode: Mode | None = None, **options: Any) -> Callable[[Callable[P, Bo
         mode: which orders, as for :func:`explore`.
         options: the other arguments of :func:`explore`.
 
+    Raises:
+        TypeError: the parentheses are missing.
+
     """
+    if callable(mode):
+        raise TypeError("Write @orders(), with parentheses: without them the test is taken for a mode.")
 
     def decorator(test: Callable[P, Body]) -> Callable[P, None]:
         @wraps(test)

@@ -199,16 +199,15 @@ class Runner:
 
     def _body(self) -> Body:
         program = self._program
-        if not callable(program):
-            functions = tuple(program)
-            return _without_checks(functions)
-        body = program()
-        if not isinstance(body, Generator):
-            raise UnsupportedError(
-                "A program is a generator function that yields the functions to run at once, "
-                "or a list of them."
-            )
-        return body
+        if callable(program):
+            body = program()
+            if isinstance(body, Generator):
+                return body
+        elif isinstance(program, Sequence):
+            return _without_checks(tuple(program))
+        raise UnsupportedError(
+            "A program is a generator function that yields the functions to run at once, or a list of them."
+        )
 
     def _at_once(self, functions: Iterable[Function]) -> list[Any] | None:
         """Run ``functions`` as greenlets until nothing is left to run.

@@ -6,6 +6,7 @@
 import random
 from dataclasses import dataclass
 from math import prod
+from typing import get_args
 
 from greenlane.testing.interleave.errors import InterleavingError
 from greenlane.testing.interleave.loop import Chooser
@@ -113,7 +114,8 @@ def explore(
     Args:
         program: a generator function that yields the functions to run at once (or
             greenlets that are not started), and may go on with checks; ``yield``
-            gives what they returned. Or simply a list of functions.
+            gives what they returned, or the ``expected`` exception that ended them.
+            It may yield again: what it yields then runs after. Or simply a list of functions.
         mode: which orders; by default all of them (:func:`exhaustive`).
         sleeps: sleepers wake in the order of their deadlines, or in ``any``, timeouts included:
             at each moment as if the machine had been slow, and time goes on to the deadline.
@@ -123,14 +125,20 @@ def explore(
         expected: exceptions that may end a greenlet without being a failure.
 
     Raises:
-        UnsupportedError: the program does what cannot be explored.
-        ValueError: a limit is less than 1, or a schedule does not fit the program.
+        UnsupportedError: the program does what cannot be explored, or is none.
+        TypeError: ``mode`` is no mode.
+        ValueError: ``max_schedules`` or ``max_steps`` is less than 1, there are no such
+            ``sleeps``, or a schedule does not fit the program.
 
     """
     for name, value in (("max_schedules", max_schedules), ("max_steps", max_steps)):
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, not {value}")
+    if sleeps not in get_args(Sleeps):
+        raise ValueError(f"sleeps must be 'deadline' or 'any', not {sleeps!r}")
     chosen = Exhaustive() if mode is None else mode
+    if not callable(getattr(chosen, "choosers", None)):
+        raise TypeError(f"{mode!r} is no mode, such as random(seed=1, runs=100)")
     runner = Runner(program, sleeps, max_steps, expected)
     with runner.installed():
         return _Search(runner, chosen, max_schedules, max_shrinks).go()
