@@ -1,4 +1,4 @@
-"""What every test gets: a detector that fails it when it leaves something in a lane.
+"""What every test gets: a detector that fails it when it leaves something in a lane, and the right time.
 
 And one option: how many orders the tests of ``tests/testing/every_order`` run.
 """
@@ -7,6 +7,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from gevent._hub_local import get_hub_if_exists
 
 from greenlane.context import Local, census
 
@@ -21,6 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _entries() -> dict[Local, int]:
     return {local: count for local, count in census().items() if count}
+
+
+@pytest.fixture(autouse=True)
+def current_time() -> None:
+    """Tell gevent what time it is: it remembers from when its loop last ran.
+
+    After a long test without greenlets, ``joinall(timeout=20)`` would be over at once.
+    """
+    hub = get_hub_if_exists()
+    if hub is not None and hub.loop is not None:
+        hub.loop.update_now()
 
 
 @pytest.fixture(autouse=True)
