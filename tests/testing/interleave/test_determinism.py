@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +56,72 @@ def test_what_decides_beside_the_order_is_noticed(source: str, mode: Any) -> Non
     text = str(exploration).splitlines()
     assert text[0].startswith("the program is not deterministic: the same choices led elsewhere.")
     assert text[1].startswith("  noticed after ")
+
+
+def test_the_report_says_where_the_runs_part() -> None:
+    turns = itertools.count()
+
+    def program() -> Any:
+        def steady() -> None:
+            gevent.sleep(0)
+
+        def wavers() -> None:
+            if next(turns) % 2:
+                gevent.sleep(1)
+            gevent.sleep(2)
+
+        yield [steady, wavers]
+
+    failure = explore(program).failure
+    assert failure is not None
+    parting = failure.problem.parting
+    assert parting is not None
+    assert parting.number > 1, "the first steps are the same"
+    assert parting.once is not None
+    assert parting.then is not None
+    assert parting.once.task == parting.then.task == "wavers"
+    report = str(explore(program))
+    assert f"  runs part at step {parting.number}:" in report
+    for seconds in (1, 2):
+        assert re.search(
+            rf"^    (once|then)  wavers  to .* in wavers: gevent.sleep\({seconds}\)$", report, re.M
+        )
+
+
+def test_one_of_the_runs_may_have_no_more_steps() -> None:
+    turns = itertools.count()
+
+    def always() -> None:
+        pass
+
+    def sometimes() -> None:
+        pass
+
+    def program() -> Any:
+        yield [always, sometimes][: 1 + next(turns) % 2]
+
+    exploration = explore(program)
+    assert exploration.failure is not None
+    parting = exploration.failure.problem.parting
+    assert parting is not None
+    assert (parting.once is None) is not (parting.then is None)
+    assert "no more steps" in str(exploration)
+
+
+def test_where_they_part_is_left_out_when_it_does_not_show_again() -> None:
+    runs = itertools.count()
+
+    def program() -> Any:
+        def function() -> None:
+            for _step in range(1 + (next(runs) == 0)):
+                gevent.sleep(0)
+
+        yield [function]
+
+    failure = explore(program).failure
+    assert failure is not None
+    assert failure.problem.parting is None
+    assert "part at step" not in str(failure)
 
 
 def test_a_failure_that_does_not_come_again_is_noticed() -> None:

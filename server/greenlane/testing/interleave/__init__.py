@@ -25,7 +25,7 @@ from greenlane.testing.interleave.errors import InterleavingError, UnsupportedEr
 from greenlane.testing.interleave.http import request
 from greenlane.testing.interleave.modes import exhaustive, gevent_order, pct, random, replay
 from greenlane.testing.interleave.orders import orders
-from greenlane.testing.interleave.outcome import Problem, Waiting
+from greenlane.testing.interleave.outcome import Parting, Problem, Waiting
 from greenlane.testing.interleave.search import Exploration, Failure, explore
 from greenlane.testing.interleave.tasks import Place, Step
 
@@ -33,6 +33,7 @@ __all__ = [
     "Exploration",
     "Failure",
     "InterleavingError",
+    "Parting",
     "Place",
     "Problem",
     "Step",

@@ -17,6 +17,22 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Parting:
+    """Where two runs with the same choices went different ways.
+
+    Attributes:
+        number: the first step that differs, from 1.
+        once: that step in one run; None when the run had ended.
+        then: that step in the other.
+
+    """
+
+    number: int
+    once: Step | None
+    then: Step | None
+
+
+@dataclass(frozen=True)
 class Problem:
     """What went wrong in a run.
 
@@ -29,6 +45,7 @@ class Problem:
         error: the exception, if there is one.
         place: the innermost line of the program that it came from.
         waiting: who waits where, for a deadlock; who still ran, for an endless run.
+        parting: where runs parted, for a program that is not deterministic, if it showed again.
 
     """
 
@@ -37,6 +54,7 @@ class Problem:
     error: BaseException | None = None
     place: Place | None = None
     waiting: tuple[Waiting, ...] = ()
+    parting: Parting | None = None
 
     def like(self, other: "Problem | None") -> bool:
         """Whether ``other`` is the same for a reader: the same kind, by the same kind of exception."""

@@ -36,6 +36,10 @@ def _failure(failure: "Failure", orders: str) -> Iterator[str]:
         yield f"  at {_with_source(problem.place)}"
     if problem.kind == "nondeterministic":
         yield f"  noticed after {orders}"
+        if problem.parting is not None:
+            yield f"  runs part at step {problem.parting.number}:"
+            yield f"    once  {_parted(problem.parting.once)}"
+            yield f"    then  {_parted(problem.parting.then)}"
         return
     yield f"  found after {orders}; replay({failure.schedule!r}) shows it again"
     size = "no order with fewer fails" if failure.fewest else "there may be an order with fewer"
@@ -43,6 +47,16 @@ def _failure(failure: "Failure", orders: str) -> Iterator[str]:
     yield from _steps(failure.trace)
     for waiting in problem.waiting:
         yield f"  still there: {_waiting(waiting)}"
+
+
+def _parted(step: Step | None) -> str:
+    return "no more steps" if step is None else f"{step.task}  {_end(step)}"
+
+
+def _end(step: Step) -> str:
+    """Say how a step ended."""
+    end = "ends" if step.until is None else f"to {_with_source(step.until)}"
+    return f"thrown, {end}" if step.thrown else end
 
 
 def _steps(trace: tuple[Step, ...]) -> Iterator[str]:
@@ -54,8 +68,7 @@ def _steps(trace: tuple[Step, ...]) -> Iterator[str]:
             if place == MAX_STEPS // 2:
                 yield f"    ... {len(merged) - MAX_STEPS} more ..."
             continue
-        end = "ends" if step.until is None else f"to {_with_source(step.until)}"
-        yield f"    {number:>3}  {step.task:<{width}}  {'thrown, ' if step.thrown else ''}{end}"
+        yield f"    {number:>3}  {step.task:<{width}}  {_end(step)}"
 
 
 def _merged(trace: tuple[Step, ...]) -> Iterator[tuple[int, Step]]:

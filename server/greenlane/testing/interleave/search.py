@@ -5,13 +5,14 @@
 
 import random
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import prod
 from typing import get_args
 
 from greenlane.testing.interleave.errors import InterleavingError
 from greenlane.testing.interleave.loop import Chooser
 from greenlane.testing.interleave.modes import Diverged, Exhaustive, Fixed, Mode, Replay, Uniform
-from greenlane.testing.interleave.outcome import Outcome, Problem
+from greenlane.testing.interleave.outcome import Outcome, Parting, Problem
 from greenlane.testing.interleave.report import describe
 from greenlane.testing.interleave.run import Program, Runner, Sleeps
 from greenlane.testing.interleave.schedule import decode, encode
@@ -20,6 +21,9 @@ from greenlane.testing.interleave.tasks import Step
 
 #: pytest leaves this module's frames out: they say nothing of the program.
 __tracebackhide__ = True
+
+#: How often an order is run again to see where runs of it part.
+PARTING_RUNS = 20
 
 #: How many random orders the estimate of the number of all orders rests on.
 ESTIMATE_RUNS = 100
@@ -154,6 +158,7 @@ class _Search:
         self._max_shrinks = max_shrinks
         self._schedules = 0
         self._first: Outcome | None = None
+        self._taken: list[int] = []  # of the last run
 
     def go(self) -> Exploration:
         """Search, and say what came out."""
@@ -165,7 +170,7 @@ class _Search:
                     f"The schedule {self._mode.schedule} does not fit the program: it takes a choice that is "
                     "not there. Schedules are good for the very program that they were found with."
                 ) from None
-            problem = _nondeterministic(self._first)
+            problem = _nondeterministic(self._first, self._parting())
             return self._failed(Failure(problem, "0", "0", switches=0, fewest=False, trace=()))
         except KeyboardInterrupt as interrupt:
             found = "none of which failed"
@@ -198,6 +203,7 @@ class _Search:
 
     def _run(self, chooser: Chooser, *, trace: bool = False) -> Outcome:
         outcome = self._runner.run(chooser, trace=trace)
+        self._taken = outcome.taken
         if outcome.misfit:
             raise Diverged
         if self._first is None and outcome.problem is not None:
@@ -225,6 +231,22 @@ class _Search:
             Failure(problem, encode(last.taken), found_as, last.switches, shrunk.fewest, last.trace)
         )
 
+    def _parting(self) -> Parting | None:
+        """Run the last order until two runs of it differ, and return where."""
+
+        def steps() -> tuple[Step, ...]:
+            return self._runner.run(Fixed(self._taken, strict=False), trace=True).trace
+
+        try:
+            first = steps()
+            for _run in range(PARTING_RUNS):
+                for number, (once, then) in enumerate(zip_longest(first, steps()), 1):
+                    if once != then:
+                        return Parting(number, once, then)
+        except Exception:  # noqa: S110 - whatever it is, that the program is not deterministic comes first
+            pass
+        return None
+
     def _failed(self, failure: Failure) -> Exploration:
         return Exploration(self._mode, self._schedules, covered=False, estimate=None, failure=failure)
 
@@ -248,14 +270,15 @@ class _Search:
         return Exploration(self._mode, self._schedules, covered=False, estimate=estimate, failure=None)
 
 
-def _nondeterministic(first: Outcome | None) -> Problem:
+def _nondeterministic(first: Outcome | None, parting: Parting | None) -> Problem:
     """Return the report on a program that is not deterministic, with its first failure if it had one."""
     if first is None or first.problem is None:
-        return Problem("nondeterministic", _NONDETERMINISTIC)
+        return Problem("nondeterministic", _NONDETERMINISTIC, parting=parting)
     failed = first.problem
     return Problem(
         "nondeterministic",
         f"{_NONDETERMINISTIC}; one run of it failed: {failed.message}",
         failed.error,
         failed.place,
+        parting=parting,
     )
