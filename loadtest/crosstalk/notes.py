@@ -14,7 +14,7 @@ EACH = 20
 """Notes that the server keeps of a visitor: the oldest make room."""
 
 NAMED = 50
-"""Wrong replies that are described one by one; Locust keeps every distinct message."""
+"""Wrong replies of each judgement that are described one by one; Locust keeps every distinct message."""
 
 
 class InvalidReply(ValueError):  # noqa: N818 - the reply is what is invalid

@@ -96,7 +96,7 @@ class NotesUser(FastHttpUser):
         rows = self._count(visitor, reply)
         self._token, self._notes = reply.token, reply.notes
         if rows is not Rows.OWN:
-            named = tally.requests - tally.replies[Rows.OWN] <= NAMED
+            named = tally.replies[rows] <= NAMED
             message = f"{rows.value} rows" + (
                 f": {visitor.difference(reply)}" if named else " (more of the same)"
             )
