@@ -191,3 +191,13 @@ def test_a_schedule_of_another_program_is_refused() -> None:
 def test_a_schedule_that_is_too_long_is_refused(schedule: str) -> None:
     with pytest.raises(ValueError, match="does not fit the program"):
         explore([lambda: gevent.sleep(0), lambda: None], replay(schedule))
+
+
+def test_a_replay_that_fails_before_its_schedule_ends_says_how_it_fails() -> None:
+    def fails() -> None:
+        raise ValueError("early")
+
+    exploration = explore([lambda: gevent.sleep(0), fails], replay("0:1,5:1"))
+    assert exploration.failure is not None
+    assert isinstance(exploration.failure.problem.error, ValueError)
+    assert exploration.failure.schedule == "0:1"

@@ -191,7 +191,7 @@ class _Search:
             if self._schedules == self._max_schedules:
                 return self._give_up()
             outcome = self._run(chooser)
-            if isinstance(self._mode, Replay) and len(decode(self._mode.schedule)) > len(outcome.taken):
+            if outcome.problem is None and self._has_choices_left(outcome):
                 raise Diverged
             self._schedules += 1
             if outcome.problem is not None:
@@ -200,6 +200,10 @@ class _Search:
             # would otherwise pass in orders that nobody can run again.
             if self._schedules & (self._schedules - 1) == 0:
                 self._again(outcome)
+
+    def _has_choices_left(self, outcome: Outcome) -> bool:
+        """Whether a run ended before the schedule that it replays."""
+        return isinstance(self._mode, Replay) and len(decode(self._mode.schedule)) > len(outcome.taken)
 
     def _run(self, chooser: Chooser, *, trace: bool = False) -> Outcome:
         outcome = self._runner.run(chooser, trace=trace)
