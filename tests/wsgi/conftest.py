@@ -1,17 +1,20 @@
 """A real server on a free port, and a client that sees every byte."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from greenlane.wsgi import Settings, WSGIServer
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Answer = Callable[..., WSGIApplication]
 
 TIMEOUT = 5.0
 
@@ -81,6 +84,20 @@ class Client:
         return self._stream.read()
 
 
+class Closing:
+    """A response iterable that says when it was closed."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.closed = Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
 @pytest.fixture
 def errors() -> io.StringIO:
     """What applications and the server write to `wsgi.errors`."""
@@ -120,3 +137,23 @@ def connect() -> Iterator[Callable[[WSGIServer], Client]]:
     yield open_one
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def answer() -> "Answer":
+    """Make applications that always answer the same: `answer(result, *headers, status=...)`."""
+
+    def make(result: Iterable[bytes], *headers: tuple[str, str], status: str = "200 OK") -> "WSGIApplication":
+        def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            start_response(status, list(headers))
+            return result
+
+        return app
+
+    return make
+
+
+@pytest.fixture
+def closing() -> type[Closing]:
+    """Response iterables that say when they were closed: `closing(chunks)`."""
+    return Closing
