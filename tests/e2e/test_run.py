@@ -6,6 +6,7 @@ import signal
 import socket as native
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPConnection
@@ -91,6 +92,14 @@ not_callable = 42
 '''
 
 
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Ask again and again, for at most `TIMEOUT` seconds."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        gevent.sleep(0.005)
+
+
 class Process:
     """A running `greenlane run`."""
 
@@ -131,12 +140,14 @@ class Process:
 
     def wait_until_closed(self) -> None:
         """Wait until the listener is closed: the drain has begun."""
-        while True:
-            try:
-                self.connect().close()
-            except (ConnectionRefusedError, ConnectionResetError):
-                return
-            gevent.sleep(0.005)
+        wait_until(self._is_closed, "the listener is closed")
+
+    def _is_closed(self) -> bool:
+        try:
+            self.connect().close()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return True
+        return False
 
     def exit_code(self) -> int:
         return self.popen.wait(timeout=TIMEOUT)
@@ -327,7 +338,7 @@ def test_no_request_is_lost_when_it_stops_under_load(run: "Run", apps: Path) -> 
         half = len(request) // 2 if number % 2 else len(request)
         sock.sendall(request[:half])
         if half < len(request):
-            gevent.sleep(0.001)
+            gevent.sleep(0.001)  # a pause in the load, as slow clients make it: nothing is awaited
             sock.sendall(request[half:])
         received = b""
         while not is_whole(received):
@@ -351,8 +362,7 @@ def test_no_request_is_lost_when_it_stops_under_load(run: "Run", apps: Path) -> 
     users = Pool()
     for _ in range(100):
         users.spawn(user)
-    while complete < 1000:
-        gevent.sleep(0.01)
+    wait_until(lambda: complete >= 1000, "1000 replies are complete")
     process.tell(signal.SIGTERM)
     users.join(timeout=TIMEOUT)
     assert len(users) == 0
@@ -411,8 +421,7 @@ def test_a_second_signal_stops_at_once_until_the_very_end(run: "Run", apps: Path
     )
     process = run("lingering")
     process.tell(signal.SIGTERM)
-    while "greenlane: stopped" not in process.errors():
-        gevent.sleep(0.005)
+    wait_until(lambda: "greenlane: stopped" in process.errors(), "the drain is over")
     process.tell(signal.SIGTERM)
     assert process.exit_code() == 130
 
