@@ -70,20 +70,27 @@ def test_sqlite_keeps_what_it_says(app: App, make_db: "MakeDB") -> None:
         assert db.query("PRAGMA busy_timeout")[0][0] == 0
 
 
-def test_a_writer_waits_for_sqlites_lock_and_lets_its_holder_finish(app: App, make_db: "MakeDB") -> None:
+def test_a_writer_waits_for_sqlites_lock_and_lets_its_holder_finish(
+    app: App, make_db: "MakeDB", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """B50: waiting inside SQLite would stop the native thread, and so the greenlet that holds the lock."""
     db = make_db(timeout=20)
     with app.app_context(), db:
         db.execute("CREATE TABLE notes (text VARCHAR)")
-    holds, order = Event(), list[str]()
+    holds, meets_lock, order = Event(), Event(), list[str]()
+    pause = gevent.sleep
+
+    def sleep(seconds: float) -> None:
+        meets_lock.set()
+        pause(seconds)
+
+    monkeypatch.setattr("greenlane.sql.engine.gevent.sleep", sleep)
 
     def first() -> None:
         with app.app_context(), db:
             db.execute("INSERT INTO notes VALUES ('first')")
             holds.set()
-            while "the other tries" not in order:
-                gevent.sleep(0)
-            gevent.sleep(0.02)  # the other one has met the lock
+            assert meets_lock.wait(10)
             order.append("first ends")
 
     def second() -> None:

@@ -305,7 +305,9 @@ def test_stop_waits_for_a_drain_under_way(serve: "Serve", connect: "Connect", ap
     client = connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
     assert app.inside.wait(5)
     drained = draining(server)
-    gevent.sleep(0.01)
+    with gevent.Timeout(5):
+        while not server.closed:  # which is what ends serve_forever
+            gevent.sleep(0)
     assert not forever.dead
     app.go.set()
     assert client.reply().body == b"/wait"

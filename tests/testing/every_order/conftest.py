@@ -28,7 +28,7 @@ SEARCH = 2_000
 
 @dataclass
 class _Covered:
-    """How much was run in this session, for the summary."""
+    """How much was run in all, for the summary."""
 
     every: bool
     orders: int = 0

@@ -4,6 +4,7 @@ They do nothing by themselves: the loop decides when each of them runs.
 """
 
 import gc
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -101,11 +102,12 @@ class Callback:
             self.args = None
 
 
-class Wake(Callback):
+class Wake(Callback, ABC):
     """A callback that wakes those who wait for one thing, whom gevent shows only when nobody runs."""
 
     __slots__ = ()
 
+    @abstractmethod
     def look(self) -> bool:
         """See whom it wakes first, for :attr:`task`.
 
@@ -113,7 +115,6 @@ class Wake(Callback):
             Whether it may be left to the chooser; otherwise it is run at once.
 
         """
-        raise NotImplementedError
 
 
 class Notification(Wake):
@@ -208,7 +209,7 @@ def callback_for(loop: "Loop", function: Callable[..., object], args: tuple[Any,
     return Callback(loop, function, args, getcurrent() if task is None else task)
 
 
-class Watcher:
+class Watcher(ABC):
     """What timers and idle watchers have in common.
 
     Attributes:
@@ -248,8 +249,9 @@ class Watcher:
         self.task = getcurrent() if task is None else task
         self._schedule()
 
+    @abstractmethod
     def _schedule(self) -> None:
-        raise NotImplementedError
+        """Tell the loop to wait for it."""
 
     def stop(self) -> None:
         """Take it back."""
@@ -270,6 +272,7 @@ class Watcher:
         except BaseException as error:
             self._loop.handle_error(callback, error)
 
+    @abstractmethod
     def _again(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Start anew before the call, where the watcher repeats."""
 
@@ -319,6 +322,9 @@ class Idle(Watcher):
     def _schedule(self) -> None:
         self._loop.discard(self)
         self._loop.idle_watchers.append(self)
+
+    def _again(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """It comes once."""
 
 
 Item: TypeAlias = Callback | Watcher
