@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from crosstalk import options
 from crosstalk.history import History, Tally
 from crosstalk.site import Counts, Strategy
-from crosstalk.verdict import Finding, Idle, entries_left, judge_run, judge_strategy
+from crosstalk.verdict import Finding, Idle, blind_spots, entries_left, judge_run, judge_strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,12 @@ def judge(proof: Proof, idle: Idle) -> None:
         proof.findings[name] = judge_strategy(
             proof.tally(name), floor if subject else options.CONTROL_REQUESTS, left
         )
+    controls = [name for name in proof.strategies if proof.role(name) == "control"]
     proof.finding = judge_run(
         {name: proof.findings[name] for name in proof.subjects},
-        {name: proof.findings[name] for name in proof.strategies if proof.role(name) == "control"},
+        {name: proof.findings[name] for name in controls},
         idle,
+        blind_spots(proof.tally(name) for name in controls),
     )
 
 

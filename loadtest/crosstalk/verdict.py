@@ -7,7 +7,7 @@ caught in the same run. Without that rule a server that serves one request at a
 time would pass perfectly, because nothing ever overlaps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -128,6 +128,21 @@ def entries_left(idle: Idle, locals_: Sequence[str]) -> list[str]:
     ]
 
 
+def blind_spots(controls: Iterable[Tally]) -> list[str]:
+    """Return what a subject might do unseen, because no control was seen to do it, one sentence each.
+
+    A control may be caught by what it found alone, while every checkpoint is answered
+    from somewhere else than the lane: a clean subject then shows nothing.
+    """
+    tallies = list(controls)
+    spots = []
+    if not any(tally.checks[Check.FOREIGN] or tally.checks[Check.TORN] for tally in tallies):
+        spots.append("no control was caught at a checkpoint: none may show what was read")
+    if not any(tally.stale for tally in tallies):
+        spots.append("no control was caught before it wrote: what was found may not be shown")
+    return spots
+
+
 def _contexts_left(idle: Idle) -> tuple[str, ...]:
     return tuple(
         f"{count:+,} {kind} contexts pushed and not popped at idle"
@@ -136,7 +151,9 @@ def _contexts_left(idle: Idle) -> tuple[str, ...]:
     )
 
 
-def judge_run(subjects: Mapping[str, Finding], controls: Mapping[str, Finding], idle: Idle) -> Finding:
+def judge_run(
+    subjects: Mapping[str, Finding], controls: Mapping[str, Finding], idle: Idle, spots: Sequence[str] = ()
+) -> Finding:
     """Return the verdict on the whole run: the first that applies.
 
     Args:
@@ -144,6 +161,7 @@ def judge_run(subjects: Mapping[str, Finding], controls: Mapping[str, Finding], 
         controls: the findings on the strategies that must be caught.
         idle: what the server had left afterwards. Contexts belong to no one
             strategy: any that is left makes the run a leak.
+        spots: what the controls together did not show, see :func:`blind_spots`.
 
     """
     if not subjects:
@@ -163,6 +181,8 @@ def judge_run(subjects: Mapping[str, Finding], controls: Mapping[str, Finding], 
                 for name in uncaught
             ),
         )
+    if spots:
+        return Finding(Verdict.BLIND, tuple(spots))
     reasons = _reasons(subjects, Verdict.BLIND) + _reasons(subjects, Verdict.INCONCLUSIVE)
     if idle.unknown is not None:
         reasons += (f"what is left at idle is not known: {idle.unknown}",)

@@ -23,9 +23,13 @@ def proof(history: History, answer: Answer) -> Proof:
         "kept": Strategy("kept", "subject", "Each its own.", ("one", "other")),
     }
     made = Proof(Settings(None, 2, 1.0, 2, (), 7, 1, 5), "http://server", strategies, ("kept",), history)
-    for strategy, read in (("shared", "somebody's"), ("kept", None), ("kept", None)):
+    for strategy, read, found in (
+        ("shared", "somebody's", "one before"),
+        ("kept", None, None),
+        ("kept", None, None),
+    ):
         probe = history.issue(strategy, 1)
-        history.record(probe, answer(probe, read or probe.nonce))
+        history.record(probe, answer(probe, read or probe.nonce, found=found))
     return made
 
 
@@ -37,6 +41,22 @@ def verdict(proof: Proof, idle: Idle) -> tuple[Verdict, str]:
 
 def test_everything_counted_and_nothing_left_is_isolated(proof: Proof) -> None:
     assert verdict(proof, CLEAN)[0] is Verdict.ISOLATED
+
+
+@pytest.mark.parametrize(
+    ("read", "found", "reason"),
+    [(None, "one before", "at a checkpoint"), ("somebody's", None, "before it wrote")],
+)
+def test_controls_that_were_caught_in_one_way_only_leave_a_blind_spot(
+    proof: Proof, history: History, answer: Answer, read: str | None, found: str | None, reason: str
+) -> None:
+    """A server that answers checkpoints from the request, and not from the lane, catches its controls too."""
+    del history.tallies["shared"]
+    probe = history.issue("shared", 1)
+    history.record(probe, answer(probe, read or probe.nonce, found=found))
+    judged, reasons = verdict(proof, CLEAN)
+    assert judged is Verdict.BLIND
+    assert f"no control was caught {reason}" in reasons
 
 
 def test_entries_that_nobody_counted_are_not_taken_for_none(proof: Proof) -> None:

@@ -8,7 +8,16 @@ import pytest
 
 from crosstalk.history import Tally
 from crosstalk.oracle import Check
-from crosstalk.verdict import Finding, Idle, Verdict, entries_left, judge_run, judge_strategy, upper_bound
+from crosstalk.verdict import (
+    Finding,
+    Idle,
+    Verdict,
+    blind_spots,
+    entries_left,
+    judge_run,
+    judge_strategy,
+    upper_bound,
+)
 
 CLEAN = Idle(contexts={"request": 0, "application": 0}, entries={"local": 0})
 
@@ -119,6 +128,27 @@ def test_a_blind_run_names_the_control_and_why() -> None:
     )
     assert found.verdict is Verdict.BLIND
     assert found.reasons == ("shared, known to be broken, went uncaught: because of INCONCLUSIVE",)
+
+
+@pytest.mark.parametrize("check", [Check.FOREIGN, Check.TORN])
+def test_controls_together_show_both_ways_of_being_caught(check: Check) -> None:
+    at_a_checkpoint, before_writing = tally(), tally(stale=1)
+    at_a_checkpoint.checks[check] = 1
+    assert blind_spots([at_a_checkpoint, before_writing]) == []
+    assert [spot[:33] for spot in blind_spots([before_writing])] == ["no control was caught at a checkp"]
+    assert [spot[:33] for spot in blind_spots([at_a_checkpoint])] == ["no control was caught before it w"]
+
+
+def test_a_blind_spot_comes_after_cross_talk_and_before_inconclusive() -> None:
+    caught = {"shared": finding(Verdict.CROSS_TALK)}
+    for subject, expected in (
+        (Verdict.CROSS_TALK, Verdict.CROSS_TALK),
+        (Verdict.INCONCLUSIVE, Verdict.BLIND),
+        (Verdict.ISOLATED, Verdict.BLIND),
+    ):
+        found = judge_run({"local": finding(subject)}, caught, CLEAN, ["a spot"])
+        assert found.verdict is expected
+    assert found.reasons == ("a spot",)
 
 
 def test_a_run_without_subjects_or_controls_proves_nothing() -> None:
