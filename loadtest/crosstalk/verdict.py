@@ -181,13 +181,13 @@ def judge_run(
                 for name in uncaught
             ),
         )
-    if spots:
-        return Finding(Verdict.BLIND, tuple(spots))
     reasons = _reasons(subjects, Verdict.BLIND) + _reasons(subjects, Verdict.INCONCLUSIVE)
     if idle.unknown is not None:
         reasons += (f"what is left at idle is not known: {idle.unknown}",)
     if reasons:
         return Finding(Verdict.INCONCLUSIVE, reasons)
+    if spots:  # last, because a run without overlap has them too, and that is the better reason
+        return Finding(Verdict.BLIND, tuple(spots))
     return Finding(Verdict.ISOLATED, _reasons(subjects, Verdict.ISOLATED))
 
 

@@ -139,11 +139,11 @@ def test_controls_together_show_both_ways_of_being_caught(check: Check) -> None:
     assert [spot[:33] for spot in blind_spots([at_a_checkpoint])] == ["no control was caught before it w"]
 
 
-def test_a_blind_spot_comes_after_cross_talk_and_before_inconclusive() -> None:
+def test_a_blind_spot_counts_where_nothing_else_applies() -> None:
     caught = {"shared": finding(Verdict.CROSS_TALK)}
     for subject, expected in (
         (Verdict.CROSS_TALK, Verdict.CROSS_TALK),
-        (Verdict.INCONCLUSIVE, Verdict.BLIND),
+        (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE),
         (Verdict.ISOLATED, Verdict.BLIND),
     ):
         found = judge_run({"local": finding(subject)}, caught, CLEAN, ["a spot"])
