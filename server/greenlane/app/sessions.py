@@ -6,7 +6,6 @@ so there is nothing that two clients could share. Knows of an App only its
 configuration.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.datastructures import CallbackDict
 
-from greenlane.app import taggedjson
+from greenlane.app.signing import session_serializer
 
 if TYPE_CHECKING:
     from greenlane.app.app import App
@@ -111,18 +110,14 @@ class SecureCookieSessionInterface(SessionInterface):
     session_class = SecureCookieSession
 
     def signing_serializer(self, app: "App") -> URLSafeTimedSerializer | None:
-        """Make what signs and verifies the cookies; None without a secret key.
+        """Return what signs and verifies the cookies; None without a secret key.
 
-        itsdangerous signs with the last key of a list and verifies with any.
+        itsdangerous signs with the last key of a list and verifies with any. All
+        requests share one, as long as the keys stay.
         """
         if not app.secret_key:
             return None
-        return URLSafeTimedSerializer(
-            [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key],
-            salt=self.salt,
-            serializer=taggedjson,
-            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-        )
+        return session_serializer((*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key), self.salt)
 
     def cookie_attributes(self, app: "App") -> dict[str, Any]:
         """Return the cookie's attributes. Deleting it takes the same ones as setting it."""

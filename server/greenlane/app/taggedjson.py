@@ -44,17 +44,17 @@ def dumps(obj: Any) -> str:
         TypeError: it holds a value that is neither JSON's nor in the table above.
 
     """
-    return json.dumps(_encode(obj), separators=(",", ":"))
+    return _ENCODER.encode(_encode(obj))
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str) -> Any:
     """Deserialize what :func:`dumps` wrote.
 
     Raises:
         ValueError, TypeError: the text is not JSON, or a tag holds what it does not announce.
 
     """
-    return json.loads(text, object_hook=_decode)
+    return _DECODER.decode(text)
 
 
 def _encode(value: Any) -> Any:
@@ -81,3 +81,8 @@ def _decode(value: dict[str, Any]) -> Any:
         if key in _BY_KEY:
             return _BY_KEY[key].decode(content)
     return value
+
+
+# Made once: json.dumps() and json.loads() would make new ones at each call, for want of defaults.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder(object_hook=_decode)
