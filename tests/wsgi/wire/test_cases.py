@@ -1,0 +1,63 @@
+"""Every case of the `.http` files beside this one, against the real server, in three ways.
+
+Rule: what is expected stands with the case. A new case needs no code here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.wsgi.wire.conftest import Case, Expected, Message, Wires
+
+BEFORE = b"GET /before HTTP/1.1\r\nHost: test\r\n\r\n"
+AFTER = b"GET /after HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+"""Must be answered when the connection stays open, and never when it does not: whoever reads the case's end
+wrongly takes this for something else."""
+
+
+def whole(sent: bytes) -> list[bytes]:
+    return [sent]
+
+
+def byte_by_byte(sent: bytes) -> list[bytes]:
+    most = 1_000  # in larger pieces what is longer than this: it would take too long
+    step = -(-len(sent) // most)
+    return [sent[start : start + step] for start in range(0, len(sent), step)]
+
+
+def behind_another(sent: bytes) -> list[bytes]:
+    return [BEFORE + sent]
+
+
+@pytest.mark.parametrize("split", [whole, byte_by_byte, behind_another])
+def test_the_case_comes_out_as_it_says(
+    wires: "Wires", case: "Case", split: Callable[[bytes], Sequence[bytes]]
+) -> None:
+    wire = wires.get(case.settings)
+    replies = wire.exchange(*split(case.sent + (b"" if case.silent else AFTER)))
+    messages = wire.app.messages
+    if split is behind_another:
+        assert (replies.pop(0).body, messages.pop(0).environ["PATH_INFO"]) == (b"/before", "/before")
+        wire.app.called -= 1
+    if case.stays_open:
+        assert (replies.pop().body, messages.pop().environ["PATH_INFO"]) == (b"/after", "/after")
+        wire.app.called -= 1
+    assert [reply.status for reply in replies] == [expected.status for expected in case.expected]
+    check_messages(messages, [expected for expected in case.expected if expected.status == 200])
+    if not any(expected.in_body for expected in case.expected):
+        assert wire.app.called == len(messages)
+    for reply in replies:
+        closes = not case.stays_open and reply is replies[-1]
+        assert (reply.headers.get("connection") == "close") == closes
+    assert wire.errors.getvalue() == ""
+
+
+def check_messages(messages: "list[Message]", expected: "list[Expected]") -> None:
+    assert len(messages) == len(expected)
+    for message, wanted in zip(messages, expected, strict=True):
+        environ = message.environ
+        assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == (wanted.method, wanted.path)
+        assert {name: environ.get(name) for name in wanted.environ} == wanted.environ
+        assert message.body == wanted.body
