@@ -1,4 +1,4 @@
-"""What the tests of the wire share: the cases, which are text files, and one server that records what it is told.
+r"""What the tests of the wire share: the cases, which are text files, and servers that record what they see.
 
 Rule: knows HTTP only from the RFCs and h11, and the server only from outside, over loopback.
 
