@@ -459,3 +459,38 @@ sys.late = Late()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "(None, None, None, '<LocalProxy unbound>')"
     assert done.stderr == ""
+
+
+def test_a_subclass_may_have_attributes_of_its_own() -> None:
+    """B4: they come before what is set, as with any ``__getattr__``."""
+
+    class Named(Local):
+        colour = "green"
+
+        def shout(self) -> str:
+            return str(self.name).upper()
+
+    local = Named()
+    local.name, local.colour = "ada", "red"
+    assert (local.shout(), local.colour) == ("ADA", "green")
+    assert dict(local)[get_ident()] == {"name": "ada", "colour": "red"}
+    with pytest.raises(AttributeError, match="'Named' has no attribute 'missing' here"):
+        _ = local.missing
+    release_local(local)
+
+
+def test_a_subclass_may_answer_for_what_is_missing() -> None:
+    """B4: a missing name gives None in the classic form, and what is set is still found."""
+
+    class Lenient(Local):
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return None
+
+    local = Lenient()
+    assert local.missing is None
+    local.missing = 1
+    assert local.missing == 1
+    release_local(local)

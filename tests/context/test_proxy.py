@@ -12,6 +12,7 @@ import os
 import pathlib
 import pickle
 import sys
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -441,3 +442,41 @@ def test_the_buffer_protocol() -> None:
 def test_length_hint() -> None:
     """B23."""
     assert operator.length_hint(proxy_to(iter([1, 2, 3]))) == 3
+
+
+def test_an_attribute_is_looked_up_once() -> None:
+    """B22: also one that fails; a property may do something."""
+    asked = []
+
+    class Failing:
+        @property
+        def name(self) -> str:
+            asked.append("name")
+            raise AttributeError("no name yet")
+
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            raise AttributeError(name)
+
+    proxy = proxy_to(Failing())
+    with pytest.raises(AttributeError, match="other"):
+        _ = proxy.other
+    assert asked == ["other"]
+    assert not hasattr(proxy, "name")
+    assert asked == ["other", "name", "name"]  # the property, then its class's own __getattr__
+
+
+def test_a_subclass_may_have_attributes_of_its_own() -> None:
+    """B22: they come first, and all others are the object's."""
+
+    class Named(LocalProxy[Any]):
+        colour = "green"
+
+        def shout(self) -> str:
+            return str(self.name).upper()
+
+    proxy: Any = Named(lambda: types.SimpleNamespace(name="ada", colour="red"))
+    assert (proxy.shout(), proxy.colour, proxy.name) == ("ADA", "green", "ada")
+    assert callable(proxy.__wrapped__)
+    with pytest.raises(AttributeError, match="missing"):
+        _ = proxy.missing

@@ -5,8 +5,13 @@ Implicit calls of special methods look at the type and never at
 each of them. :data:`DATA_MODEL` has a row a method; :func:`forward_data_model`
 puts the rows on a class.
 
+Attributes are the exception: ``__getattr__`` alone would do for them. But with it
+Python 3.11 makes and drops an AttributeError for each name that is not on the
+class, which is every one that matters, and that costs as much as the rest of the
+look-up. So ``__getattribute__`` forwards, and leaves the class's own names to object.
+
 Left out, because they speak of the proxy and not of what it stands for:
-``__new__``, ``__init__``, ``__del__``, ``__getattribute__``, ``__slots__``,
+``__new__``, ``__init__``, ``__del__``, ``__getattr__``, ``__slots__``,
 ``__sizeof__``, ``__module__``; ``__get__``, ``__set__``, ``__delete__``,
 ``__set_name__`` (a proxy kept on a class is not a descriptor);
 ``__init_subclass__``, ``__class_getitem__``, ``__prepare__`` (they configure
@@ -19,11 +24,14 @@ import copy
 import math
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 Operation: TypeAlias = Callable[..., Any]
 """Takes the real object, then the special method's arguments."""
+
+LookupOf: TypeAlias = Callable[[Any], Callable[[], Any]]
+"""Takes a proxy, and returns the function that finds the real object: a slot, read with no detour."""
 
 C = TypeVar("C", bound=type[Any])
 
@@ -100,7 +108,7 @@ DATA_MODEL: Mapping[str, Operation] = {
     "__gt__": operator.gt,
     "__ge__": operator.ge,
     # Attributes
-    "__getattr__": getattr,
+    "__getattribute__": getattr,
     "__setattr__": setattr,
     "__delattr__": delattr,
     # Arithmetic
@@ -152,7 +160,7 @@ def _attribute_of_nothing(_proxy: object, name: str) -> None:
 
 
 UNBOUND: Mapping[str, Operation] = {
-    "__getattr__": _attribute_of_nothing,
+    "__getattribute__": _attribute_of_nothing,
     "__repr__": lambda proxy: f"<{type(proxy).__name__} unbound>",
     "__bool__": lambda _proxy: False,
     "__dir__": lambda _proxy: [],
@@ -160,22 +168,24 @@ UNBOUND: Mapping[str, Operation] = {
 """What a proxy answers for itself when nothing is bound; everything else raises."""
 
 
-def _forwarded(name: str, operation: Operation) -> Operation:
+def _forwarded(name: str, operation: Operation, lookup_of: LookupOf) -> Operation:
     def method(self: Any, *args: Any) -> Any:
-        return operation(self._get_current_object(), *args)
+        return operation(lookup_of(self)(), *args)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return operation(self._get_current_object(), *args, **kwargs)
+        return operation(lookup_of(self)(), *args, **kwargs)
 
     chosen = call if name == "__call__" else method
     chosen.__name__ = name
     return chosen
 
 
-def _forwarded_or_unbound(name: str, operation: Operation, unbound: Operation) -> Operation:
+def _forwarded_or_unbound(
+    name: str, operation: Operation, unbound: Operation, lookup_of: LookupOf
+) -> Operation:
     def method(self: Any, *args: Any) -> Any:
         try:
-            obj = self._get_current_object()
+            obj = lookup_of(self)()
         except RuntimeError:
             return unbound(self, *args)
         return operation(obj, *args)
@@ -184,9 +194,29 @@ def _forwarded_or_unbound(name: str, operation: Operation, unbound: Operation) -
     return method
 
 
-def _forwarded_in_place(name: str, operation: Operation) -> Operation:
+def _forwarded_attribute(cls: type[Any], own_names: Container[str], lookup_of: LookupOf) -> Operation:
+    operation, unbound = DATA_MODEL["__getattribute__"], UNBOUND["__getattribute__"]
+
+    def method(self: Any, name: str) -> Any:
+        if name in own_names or type(self) is not cls:  # a subclass may have any
+            try:
+                return object.__getattribute__(self, name)
+            except AttributeError:
+                if name in own_names and name != "__wrapped__":  # a slot that only some proxies fill
+                    raise
+        try:
+            obj = lookup_of(self)()
+        except RuntimeError:
+            return unbound(self, name)
+        return operation(obj, name)
+
+    method.__name__ = "__getattribute__"
+    return method
+
+
+def _forwarded_in_place(name: str, operation: Operation, lookup_of: LookupOf) -> Operation:
     def method(self: Any, other: Any) -> Any:
-        obj = self._get_current_object()
+        obj = lookup_of(self)()
         result = operation(obj, other)
         # A list was changed in place, and the proxy still stands for it. An int
         # cannot be: the name that was assigned to gets the plain new value, which
@@ -229,15 +259,25 @@ class ForwardedAttribute:
 
 
 def forward_data_model(cls: C) -> C:
-    """Give ``cls`` every special method of the table, forwarded to ``_get_current_object()``."""
+    """Give ``cls`` every special method of the table, forwarded to what ``_get_current_object`` returns.
+
+    Args:
+        cls: a class with a slot of that name, for a function without arguments.
+
+    """
+    lookup_of = vars(cls)["_get_current_object"].__get__
+    own_names = {name for base in cls.__mro__ for name in vars(base)}
+    own_names.update(DATA_MODEL, (f"__{name}__" for name in _IN_PLACE))
     for name, operation in DATA_MODEL.items():
         unbound = UNBOUND.get(name)
-        if unbound is None:
-            setattr(cls, name, _forwarded(name, operation))
+        if name == "__getattribute__":
+            setattr(cls, name, _forwarded_attribute(cls, own_names, lookup_of))
+        elif unbound is None:
+            setattr(cls, name, _forwarded(name, operation, lookup_of))
         else:
-            setattr(cls, name, _forwarded_or_unbound(name, operation, unbound))
+            setattr(cls, name, _forwarded_or_unbound(name, operation, unbound, lookup_of))
     for name, operation in _IN_PLACE.items():
-        setattr(cls, f"__{name}__", _forwarded_in_place(f"__{name}__", operation))
+        setattr(cls, f"__{name}__", _forwarded_in_place(f"__{name}__", operation, lookup_of))
     doc = cls.__doc__
     cls.__doc__ = ForwardedAttribute("__doc__", lambda _owner: doc)  # type: ignore[assignment]
     return cls

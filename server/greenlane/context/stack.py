@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from greenlane.context.local import Local
+from greenlane.context.local import Local, ident_func_of
 from greenlane.context.proxy import LocalProxy
-from greenlane.context.storage import IdentFunc, current_ident
+from greenlane.context.storage import LANE, IdentFunc, Values, current_ident
 
 T = TypeVar("T")
 
@@ -26,15 +26,17 @@ class LocalStack(Generic[T]):
     the greenlet: code that runs in the copy sees the same stack.
     """
 
-    __slots__ = ("__weakref__", "_local")
+    __slots__ = ("__weakref__", "_key", "_local", "_storage")
 
     def __init__(self) -> None:
-        self._local = Local()
+        self._local = local = Local()
+        self._storage = local.__storage__
+        self._key = self._storage.key
 
     @property
     def __ident_func__(self) -> IdentFunc:
         """The function whose result keys the stacks. Setting it starts over for new idents."""
-        return self._local.__ident_func__
+        return ident_func_of(self._local)
 
     @__ident_func__.setter
     def __ident_func__(self, ident_func: IdentFunc) -> None:
@@ -56,9 +58,12 @@ class LocalStack(Generic[T]):
 
     def push(self, obj: T) -> list[T]:
         """Put ``obj`` on top of the current ident's stack and return that stack."""
-        stack = self._own()
+        values = self._values()
+        if values is None:
+            values = self._storage.own(current_ident(self.__ident_func__))
+        stack: list[T] | None = values.get("stack")
         if stack is None:
-            self._local.stack = stack = []
+            values["stack"] = stack = []
         stack.append(obj)
         return stack
 
@@ -68,35 +73,48 @@ class LocalStack(Generic[T]):
         Popping the last item releases the ident, so that an idle program has an
         empty ``__storage__``.
         """
-        stack = self._own()
-        if stack is None:
+        values = self._values()
+        stack: list[T] | None = values.get("stack") if values else None
+        if values is None or stack is None:
             return None
         if len(stack) <= 1:
-            self._local.__release_local__()
+            values.clear()
+            if self._storage.others:  # an ident that is no greenlet has to be forgotten too
+                self._local.__release_local__()
         # push() hands the list out, so somebody may have emptied it.
         return stack.pop() if stack else None
 
     @property
     def top(self) -> T | None:
         """The item on top of the current ident's stack; None when there is none."""
-        stack = self._own()
-        return stack[-1] if stack else None
+        try:  # the short way, for whoever has something on it: every use of a proxy comes here
+            item: T | None = ident_func_of(self._local)().__dict__[LANE][self._key]["stack"][-1]
+        except (KeyError, AttributeError, IndexError, RuntimeError):
+            stack = self.contents()
+            item = stack[-1] if stack else None
+        return item
 
     def contents(self) -> Sequence[T]:
         """Return what the current ident has on its stack, bottom first: to look at, not to change."""
-        return self._own() or ()
+        values = self._values()
+        return (values.get("stack") if values else None) or ()
 
-    def _own(self) -> list[T] | None:
-        """Return the current ident's stack, if it has one.
+    def _values(self) -> Values | None:
+        """Return what the current ident has, if anything.
 
-        Asked of the storage and not as ``self._local.stack``: most lanes are empty
-        most of the time, and an AttributeError for each look costs more than the look.
+        Asked by ``get``, because most lanes are empty most of the time, and an
+        exception for each look costs more than the look.
         """
-        local = self._local
-        values = local.__storage__.find(current_ident(local.__ident_func__))
-        return None if values is None else values.get("stack")
+        try:
+            lane = ident_func_of(self._local)().__dict__.get(LANE)
+        except (AttributeError, RuntimeError):
+            lane = None
+        if lane is None:  # no greenlet perhaps, or the interpreter is going away
+            return self._storage.find(current_ident(self.__ident_func__))
+        values: Values | None = lane.get(self._key)
+        return values
 
     @property
     def __storage__(self) -> Any:
         """The inner Local's storage: ``{ident: {"stack": [...]}}``."""
-        return self._local.__storage__
+        return self._storage

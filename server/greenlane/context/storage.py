@@ -91,22 +91,27 @@ class Storage(Mapping[Hashable, Values]):
     now and then besides, so that their number is bounded. This is promised for
     greenlets alone: what another ``ident_func`` returns (a number, a string) may
     not take weak references, so its entries stay until they are released.
+
+    Attributes:
+        key: where in a greenlet's lane this storage has its part.
+        others: the values of idents that are no greenlets.
+
     """
 
-    __slots__ = ("__weakref__", "_greenlets", "_others", "_sweep_at", "key")
+    __slots__ = ("__weakref__", "_greenlets", "_sweep_at", "key", "others")
 
     def __init__(self) -> None:
         self.key = next(_keys)
         # Weak references to every greenlet that has a part for this storage. Their
         # callback is the set's own discard: no Python code runs while collecting.
         self._greenlets: set[weakref.ref[greenlet]] = set()
-        self._others: dict[Hashable, Values] = {}
+        self.others: dict[Hashable, Values] = {}
         self._sweep_at = SWEEP_AT
 
     def own(self, ident: Hashable) -> Values:
         """Return the values of ``ident``, making room for them if there are none."""
         if not isinstance(ident, greenlet):
-            return self._others.setdefault(ident, Values())
+            return self.others.setdefault(ident, Values())
         lane = ident.__dict__.get(LANE)
         if lane is None:
             lane = ident.__dict__[LANE] = {}
@@ -142,7 +147,7 @@ class Storage(Mapping[Hashable, Values]):
         if isinstance(ident, greenlet):
             values: Values | None = ident.__dict__.get(LANE, {}).get(self.key)
         else:
-            values = self._others.get(ident)
+            values = self.others.get(ident)
         return values or None
 
     def release(self, ident: Hashable) -> None:
@@ -156,7 +161,7 @@ class Storage(Mapping[Hashable, Values]):
             if values is not None:
                 values.clear()
         else:
-            self._others.pop(ident, None)
+            self.others.pop(ident, None)
 
     def __getitem__(self, ident: Hashable) -> Values:
         values = self.find(ident)
@@ -172,7 +177,7 @@ class Storage(Mapping[Hashable, Values]):
             ident = reference()
             if ident is not None and self.find(ident):
                 yield ident
-        for other, values in list(self._others.items()):
+        for other, values in list(self.others.items()):
             if values:
                 yield other
 
