@@ -112,7 +112,7 @@ def serve(errors: io.StringIO) -> Iterator[Callable[..., WSGIServer]]:
     def start(
         app: "WSGIApplication", *, log: Any = None, kind: Any = WSGIServer, **settings: Any
     ) -> WSGIServer:
-        settings.setdefault("access_log", log is not None)
+        settings.setdefault("access_log", "off" if log is None else "common")
         server: WSGIServer = kind(
             ("127.0.0.1", 0), app, settings=Settings(**settings), log=log, error_log=errors
         )

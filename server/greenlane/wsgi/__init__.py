@@ -6,8 +6,9 @@ Rule: knows nothing of `greenlane.app`; it serves any WSGI application
 """
 
 from greenlane.wsgi.connection import Connection
+from greenlane.wsgi.lane import request_id
 from greenlane.wsgi.server import WSGIServer
 from greenlane.wsgi.settings import Settings
 from greenlane.wsgi.signals import serve_until_signal
 
-__all__ = ["Connection", "Settings", "WSGIServer", "serve_until_signal"]
+__all__ = ["Connection", "Settings", "WSGIServer", "request_id", "serve_until_signal"]

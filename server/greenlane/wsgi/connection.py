@@ -12,18 +12,23 @@ from typing import Any
 
 from gevent import Timeout, get_hub
 from gevent.socket import socket
+from gevent.ssl import SSLSocket
 
-from greenlane.wsgi.access import format_line
+from greenlane.wsgi.access import Entry, format_entry
+from greenlane.wsgi.body import EMPTY, Body, EmptyBody, make_body
+from greenlane.wsgi.environ import make_environ, template
 from greenlane.wsgi.errors import BadRequestError, ClientGoneError
 from greenlane.wsgi.exchange import Exchange
-from greenlane.wsgi.fairness import FairShare
-from greenlane.wsgi.parser import read_request
-from greenlane.wsgi.reader import Reader
-from greenlane.wsgi.request import Body, Request
-from greenlane.wsgi.response import plain_error
+from greenlane.wsgi.files import RegularFile
+from greenlane.wsgi.framing import awaits_continue, keep_alive, request_body
+from greenlane.wsgi.head import HeadParser
+from greenlane.wsgi.lane import own_lane, request_id
+from greenlane.wsgi.request import Request
+from greenlane.wsgi.response import encode_head, plain_error
 from greenlane.wsgi.settings import Settings
+from greenlane.wsgi.stream import AT_ONCE, Patience, Stream
 
-_LINGER_STEP = 65_536
+_CLOSE = b"Connection: close\r\n"
 _DEFAULTS = Settings()
 
 
@@ -38,32 +43,59 @@ class Connection:
     `greenlane.wsgi.WSGIServer` it can be drained too.
 
     Args:
-        sock: the accepted connection.
+        sock: the accepted connection, with its TLS handshake done if it has one.
         address: the client's address.
         server: gevent's server or a subclass. Its `settings` are used if it has any.
 
     Attributes:
         busy: whether the first byte of a request was read and its response is not out.
         closing: whether no further request may begin.
+        sends_files: whether the kernel can send files by itself: not through TLS.
 
     """
+
+    __slots__ = (
+        "_body",
+        "_common",
+        "_heads",
+        "_idle_since",
+        "_idle_timer",
+        "_may_have_unread",
+        "_patience",
+        "_served",
+        "_settings",
+        "_stream",
+        "address",
+        "busy",
+        "closing",
+        "sends_files",
+        "server",
+    )
 
     def __init__(self, sock: socket, address: object, server: Any) -> None:
         self.address = address
         self.server = server
         self.busy = False
         self.closing = False
+        self.sends_files = not isinstance(sock, SSLSocket)
         self._settings: Settings = getattr(server, "settings", _DEFAULTS)
-        self._sock = sock
-        self._share = FairShare()
-        self._reader = Reader(sock, self._share, self._settings.stall_timeout)
-        self._arrival = get_hub().loop.io(sock.fileno(), 1)
+        self._stream = Stream(sock)
+        self._heads = HeadParser(self._settings)
+        self._common = template(server.environ, address)
+        self._body: Body | EmptyBody = EMPTY
+        self._patience = Patience(self._settings.write_timeout, self._settings.min_rate)
+        self._served = 0
+        self._idle_since = 0.0
+        self._idle_timer: Any = None
         self._may_have_unread = False
         with suppress(OSError):  # not a TCP connection, or reset already
             sock.setsockopt(native.IPPROTO_TCP, native.TCP_NODELAY, 1)
 
     def handle(self) -> None:
         """Serve until the client or the server has had enough. Returns when the connection is closed."""
+        self._idle_since = monotonic()
+        self._idle_timer = get_hub().loop.timer(self._settings.keep_alive)
+        self._idle_timer.start(self._check_idle)
         try:
             while self._await_request() and self._serve_request():
                 pass
@@ -78,113 +110,157 @@ class Connection:
         arrived, so that as little as possible is lost.
         """
         self.closing = True
-        self._reader.take_no_more()
-        # Without effect on a busy one: it waits for other things.
-        get_hub().cancel_wait(self._arrival, _StopWaitingError())
+        self._stream.sparing = True
+        self._stream.stop_waiting(_StopWaitingError())
 
     def _await_request(self) -> bool:
         """Wait for a request's first byte; whether there is one."""
-        while True:
-            try:
-                self.busy = self._reader.look()
-            except OSError:
-                return False
-            if self.busy or self._reader.ended or self.closing:
-                return self.busy
-            try:
-                with Timeout(self._settings.keep_alive, _StopWaitingError):
-                    get_hub().wait(self._arrival)
-            except _StopWaitingError:
-                self.closing = True
+        stream = self._stream
+        if stream.pending:
+            stream.take_turn()
+            self.busy = True
+            return True
+        try:
+            while True:
+                # Through TLS, bytes may be at hand of which the kernel knows nothing any more.
+                if (self.closing or not self.sends_files) and (stream.look() or stream.ended or self.closing):
+                    break
+                try:
+                    stream.await_arrival()
+                except _StopWaitingError:
+                    self.closing = True
+                if stream.look() or stream.ended:
+                    break
+        except OSError:
+            return False
+        self.busy = bool(stream.pending)
+        return self.busy
+
+    def _check_idle(self) -> None:
+        """Stop waiting for a request that took too long, or look again later. Runs in the hub."""
+        left = self._idle_since + self._settings.keep_alive - monotonic()
+        if left > 0 or self.busy:
+            # One timer that looks now and then, and not one started and stopped for each request.
+            self._idle_timer.start(left if left > 0 else self._settings.keep_alive, self._check_idle)
+        else:
+            self._stream.stop_waiting(_StopWaitingError())
 
     def _serve_request(self) -> bool:
         """Read one request and answer it; whether another may follow."""
         begun = monotonic()
-        self._reader.expect_within(self._settings.head_timeout)
         try:
-            request = read_request(self._reader.stream, self._sock, self.address, self.server, self._settings)
+            request = self._read_request()
         except BadRequestError as error:
-            return self._refuse(error.status, begun)
+            return self._refuse(str(error), error.status, begun)
         except TimeoutError:
-            return self._refuse("408 Request Timeout", begun)
+            return self._refuse("the head took too long", "408 Request Timeout", begun)
         except OSError:
             return False
-        self._reader.expect_within(None)
-        exchange = Exchange(
-            request, self.server.application, self._send, lambda: self._may_stay_open(request.body)
-        )
+        exchange = Exchange(request, self.server.application, self)
+        lane = own_lane()
+        lane["exchange"] = exchange
         try:
             exchange.run()
         finally:
-            self._log(request.line, exchange.code, exchange.body_bytes, begun)
+            if self._settings.access_log != "off":
+                self._log(exchange, begun)
+            lane.clear()
         self.busy = False
-        return self._may_continue(exchange, request)
+        self._idle_since = monotonic()
+        return exchange.keep_open and self._pass_over_body()
 
-    def _may_stay_open(self, body: Body) -> bool:
+    def _read_request(self) -> Request:
+        """Read one request to the end of its head. Raises what `HeadParser.read` does."""
+        head = self._heads.read(self._stream)
+        environ = make_environ(self._common, head)
+        framing, size = request_body(head, self._settings.max_body_size)
+        awaits = awaits_continue(head, framing)
+        body = self._body = make_body(self._stream, self._settings, framing, size, awaits_continue=awaits)
+        environ["wsgi.input"] = body
+        self._patience.renew()
+        self._served += 1
+        return Request(environ, body, head.line, head.method, head.http_1_1, keep_alive(head))
+
+    def may_stay_open(self) -> bool:
         """Whether another request may follow, asked when the response's head leaves."""
+        body = self._body
         if body.awaits_continue or body.failure is not None:
             # RFC 9110, 10.1.1: the client may send the body now or not: nobody could tell it from a request.
             # Nor where a request begins behind a body that broke off.
+            return False
+        most = self._settings.max_requests_per_connection
+        if most is not None and self._served >= most:
             return False
         if not self.closing:
             return True
         unread = body.unread
         # Bytes beyond this request's body are the next request, which was begun and must be answered.
-        return unread is None or self._reader.buffered > unread
+        return unread is None or len(self._stream.pending) > unread
 
-    def _may_continue(self, exchange: Exchange, request: Request) -> bool:
-        """Whether to look for another request, once the response is out and the rest of the body is gone."""
-        self._reader.expect_within(self._settings.head_timeout)
-        if exchange.keep_open and request.body.discard(self._settings.max_discard):
-            return True
-        with suppress(OSError):
-            # The body's rest, or what a client sent behind it: more of it may be on its way.
-            self._may_have_unread = request.body.unread != 0 or self._reader.look()
-        return False
+    def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises `ClientGoneError`."""
+        self._stream.send(data, self._patience)
 
-    def _refuse(self, status: str, begun: float) -> bool:
+    def send_file(self, file: RegularFile, size: int) -> int:
+        """Send `size` bytes of a file, and return how many it had. Raises `ClientGoneError`."""
+        return self._stream.send_file(file.descriptor, file.position, size, self._patience)
+
+    def _pass_over_body(self) -> bool:
+        """Read what the application left of the body, within bounds; whether it is gone."""
+        return self._body.unread == 0 or self._body.discard(self._settings.max_discard)
+
+    def _refuse(self, reason: str, status: str, begun: float) -> bool:
         """Answer what is not a request, and close: nobody knows where the next one would begin."""
-        head, body = plain_error(status, closes=True)
+        head, body = plain_error(status)
         self._may_have_unread = True
         with suppress(ClientGoneError):
-            self._send(head.encode(b"Connection: close\r\n") + body)
-        self._log("-", head.code, len(body), begun)
+            self.send(encode_head(head, _CLOSE) + body)
+        if self._settings.access_log != "off":
+            entry = Entry(_host(self.address), "-", head.code, len(body), monotonic() - begun, "-", reason)
+            self._write_log(entry)
         return False
 
-    def _send(self, data: bytes) -> None:
-        """Send all of `data`, in one write when the kernel takes it.
+    def _log(self, exchange: Exchange, begun: float) -> None:
+        request = exchange.request
+        failure = request.body.failure
+        self._write_log(
+            Entry(
+                # The application's view of it: behind a proxy, that is the client and not the proxy.
+                str(request.environ.get("REMOTE_ADDR") or "-"),
+                request.line.decode("latin-1"),
+                exchange.code,
+                exchange.body_bytes,
+                monotonic() - begun,
+                str(request_id),
+                "" if failure is None else str(failure),
+            )
+        )
 
-        Raises:
-            ClientGoneError: the client closed, or took nothing for the stall timeout.
-
-        """
-        try:
-            self._sock.settimeout(self._settings.stall_timeout)
-            sent = self._sock.send(data)
-            if sent < len(data):
-                view = memoryview(data)
-                while sent < len(data):
-                    sent += self._sock.send(view[sent:])
-            self._share.spend()
-        except OSError as error:
-            raise ClientGoneError(str(error)) from error
-
-    def _log(self, line: str, code: int, body_bytes: int, begun: float) -> None:
-        if self._settings.access_log:
-            with suppress(OSError, ValueError):  # nobody reads it any more: no reason to lose a request
-                self.server.log.write(format_line(self.address, line, code, body_bytes, monotonic() - begun))
+    def _write_log(self, entry: Entry) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more: no reason to lose a request
+            self.server.log.write(format_entry(entry, self._settings.access_log))
 
     def _close(self) -> None:
-        self._arrival.close()
+        self._idle_timer.close()
+        self._stream.close()
+        sock = self._stream.sock
         with suppress(OSError):
-            if self._may_have_unread:
-                self._linger()
-        self._sock.close()
+            if isinstance(sock, SSLSocket):
+                sock.unwrap()  # says goodbye (RFC 8446, 6.1), and does not wait for the answer
+        with suppress(OSError):
+            # The body's rest, or what a client sent behind it: more of it may be on its way.
+            if self._may_have_unread or self._body.unread != 0 or self._stream.look():
+                self._linger(sock)
+        sock.close()
 
-    def _linger(self) -> None:
+    def _linger(self, sock: socket) -> None:
         """Close in two steps, so that unread bytes do not reset the connection (RFC 9112, 9.6)."""
         with suppress(_StopWaitingError), Timeout(self._settings.linger, _StopWaitingError):
-            self._sock.settimeout(None)
-            self._sock.shutdown(native.SHUT_WR)
-            while self._sock.recv(_LINGER_STEP):
-                self._share.spend()
+            sock.settimeout(None)
+            sock.shutdown(native.SHUT_WR)
+            while sock.recv(AT_ONCE):
+                self._stream.take_turn()
+
+
+def _host(address: object) -> str:
+    return str(address[0]) if isinstance(address, tuple) else "-"

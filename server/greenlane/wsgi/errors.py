@@ -1,7 +1,7 @@
 """What can go wrong on the client's side of a connection.
 
-Rule: neither of these is an error of the program, so neither is ever logged
-with a traceback. Imports nothing of ours.
+Rule: none of these is an error of the program, so none is ever logged with a
+traceback. Imports nothing of ours.
 """
 
 
@@ -9,14 +9,31 @@ class BadRequestError(Exception):
     """The client sent what is not a request, or one that is refused unread.
 
     Args:
-        status: the status line to answer with, such as `400 Bad Request`.
+        reason: what is wrong with it, for the log: it is never sent.
+        status: the status line to answer with.
 
     """
 
-    def __init__(self, status: str = "400 Bad Request") -> None:
-        super().__init__(status)
+    def __init__(self, reason: str, status: str = "400 Bad Request") -> None:
+        super().__init__(reason)
         self.status = status
 
 
 class ClientGoneError(ConnectionError):
     """The client closed or reset the connection, or took nothing for too long."""
+
+
+class BadBodyError(OSError):
+    """A request's body broke off, took too long, or is not framed as it must be.
+
+    An `OSError`, since that is what applications expect of reading.
+
+    Args:
+        reason: what happened.
+        status: what to answer, if the application does not.
+
+    """
+
+    def __init__(self, reason: str, status: str = "400 Bad Request") -> None:
+        super().__init__(reason)
+        self.status = status

@@ -8,14 +8,18 @@ closed in all three (PEP 3333). Must not know how bytes are read or parsed.
 import traceback
 from collections.abc import Callable, Iterable, Sized
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from wsgiref.types import ErrorStream, WSGIApplication
+from wsgiref.util import FileWrapper
 
 from gevent import GreenletExit
 
-from greenlane.wsgi.errors import ClientGoneError
+from greenlane.wsgi.errors import BadBodyError, ClientGoneError
+from greenlane.wsgi.files import RegularFile, regular_file
+from greenlane.wsgi.framing import RESPONSE_BODY, ResponseBody
+from greenlane.wsgi.lane import next_request_id
 from greenlane.wsgi.request import Request
-from greenlane.wsgi.response import ResponseHead, check_head, plain_error
+from greenlane.wsgi.response import ResponseHead, check_head, encode_head, plain_error
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -24,16 +28,33 @@ _ONE_WRITE = 65_536
 """Up to this many bytes of body are copied behind the head to leave in one write; beyond, the copy costs more
 than a second write (which waits for nothing: TCP_NODELAY is set)."""
 
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Line(Protocol):
+    """What an exchange asks of its connection."""
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line. Raises `ClientGoneError`."""
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the kernel can put files on the line by itself."""
+
+    def send_file(self, file: RegularFile, size: int) -> int:
+        """Put a part of a file on the line; how many bytes it had. Raises `ClientGoneError`."""
+
+    def may_stay_open(self) -> bool:
+        """Whether another request may follow, for all the server knows; asked when the head leaves."""
+
 
 class Exchange:
     """One request, its application's call and its response.
 
     Args:
-        request: what the parser handed over.
+        request: what was read of it.
         application: any WSGI application.
-        send: puts bytes on the connection; raises `ClientGoneError`.
-        may_stay_open: asked when the head leaves: whether the connection can
-            be used for another request as far as the server is concerned.
+        line: the connection.
 
     Attributes:
         keep_open: whether another request may follow on the connection.
@@ -42,23 +63,30 @@ class Exchange:
 
     """
 
-    def __init__(
-        self,
-        request: Request,
-        application: WSGIApplication,
-        send: Callable[[bytes], None],
-        may_stay_open: Callable[[], bool],
-    ) -> None:
+    __slots__ = (
+        "_application",
+        "_chunked",
+        "_has_body",
+        "_head",
+        "_left",
+        "_line",
+        "_request_id",
+        "_whole",
+        "_whole_length",
+        "body_bytes",
+        "code",
+        "keep_open",
+        "request",
+    )
+
+    def __init__(self, request: Request, application: WSGIApplication, line: Line) -> None:
         self.request = request
         self.keep_open = request.keep_alive
         self.code = 0
         self.body_bytes = 0
         self._application = application
-        self._send = send
-        self._may_stay_open = may_stay_open
-        # Kept apart, because the environment is the application's to change.
-        self._errors: ErrorStream = request.environ["wsgi.errors"]
-        self._path: str = request.environ["PATH_INFO"]
+        self._line = line
+        self._request_id = ""
         self._head: ResponseHead | None = None
         self._whole_length: int | None = None
         self._left: int | None = None
@@ -66,12 +94,22 @@ class Exchange:
         self._chunked = False
         self._whole = False
 
+    @property
+    def request_id(self) -> str:
+        """A name for this request, in logs: unique among all processes. Made when it is first asked for."""
+        if not self._request_id:
+            self._request_id = next_request_id()
+        return self._request_id
+
     def run(self) -> None:
         """Call the application and send what it answers. Only a kill or Ctrl-C comes out of it."""
+        # Kept apart, because the environment is the application's to change.
+        environ = self.request.environ
+        told = (environ["wsgi.errors"], environ["PATH_INFO"])
         result: Iterable[bytes] = ()
         try:
             try:
-                result = self._application(self.request.environ, self.start_response)
+                result = self._application(environ, self.start_response)
                 self._respond(result)
             finally:
                 close = getattr(result, "close", None)
@@ -84,7 +122,7 @@ class Exchange:
         except (
             BaseException
         ) as error:  # also gevent.Timeout and SystemExit: one request must not end the others
-            self._fail(error)
+            self._fail(error, *told)
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -127,68 +165,98 @@ class Exchange:
         if self._whole:
             # Whoever kept the callable: the connection may be in the middle of the next response.
             raise RuntimeError("the response is complete: nothing can be written to it any more")
-        first = b"" if self.code else self._begin(data)
+        first = b"" if self.code else self._begin(len(data))
         frame = self._frame(data)
         if len(frame) <= _ONE_WRITE:
-            self._put(first + frame)
+            if first or frame:
+                self._line.send(first + frame)
         else:
-            self._put(first)
-            self._put(frame)
+            if first:
+                self._line.send(first)
+            self._line.send(frame)
 
     def _respond(self, result: Iterable[bytes]) -> None:
         if isinstance(result, (list, tuple)):
             # All of it is at hand, so joining it delays nothing, and its length is known.
-            whole = b"".join(result)
+            whole = result[0] if len(result) == 1 else b"".join(result)
             self._whole_length = len(whole)
             self.write(whole)
-        else:
-            # PEP 3333, "Handling the Content-Length Header": one block is the whole body.
-            one_block = isinstance(result, Sized) and len(result) == 1
-            for data in result:
-                if one_block:
-                    self._whole_length = len(data)
-                if data:
-                    self.write(data)
-                if self.code and not self._has_body:
-                    break  # what it yields is not sent, so nothing would ever stop an endless one
-            if not self.code:
-                self._whole_length = 0
-                self.write(b"")
+        elif not (isinstance(result, FileWrapper) and self._respond_with_file(result)):
+            self._respond_piecewise(result)
         if self._left:
             raise RuntimeError(f"the body is {self._left} bytes shorter than its Content-Length")
         self._whole = True
         if self._chunked:
-            self._send(b"0\r\n\r\n")
+            self._line.send(_LAST_CHUNK)
 
-    def _begin(self, data: bytes) -> bytes:
-        """Decide how the body is framed (RFC 9112, 6.3) and return the head's bytes. No way back."""
+    def _respond_piecewise(self, result: Iterable[bytes]) -> None:
+        # PEP 3333, "Handling the Content-Length Header": one block is the whole body.
+        one_block = isinstance(result, Sized) and len(result) == 1
+        for data in result:
+            if one_block:
+                self._whole_length = len(data)
+            if data:
+                self.write(data)
+            if self.code and not self._has_body:
+                break  # what it yields is not sent, so nothing would ever stop an endless one
+        if not self.code:
+            self._whole_length = 0
+            self.write(b"")
+
+    def _respond_with_file(self, wrapper: FileWrapper) -> bool:
+        """Let the kernel send a regular file; whether it could."""
+        file = regular_file(wrapper) if self._line.sends_files and not self.code else None
+        if file is None:
+            return False
+        promised = None if self._head is None else self._head.content_length
+        # PEP 3333: a file may be longer than what is promised of it, and no more is sent.
+        self._whole_length = size = file.size if promised is None else min(file.size, promised)
+        self._line.send(self._begin(size))
+        if self._has_body and size:
+            self.body_bytes = self._line.send_file(file, size)
+            self._left = size - self.body_bytes  # the file may have become shorter
+        return True
+
+    def _begin(self, first: int) -> bytes:
+        """Decide how the body is framed and return the head's bytes. No way back.
+
+        Args:
+            first: bytes of body that are known to follow at once.
+
+        """
         head = self._head
         if head is None:
             raise RuntimeError("the application did not call start_response")
-        self._has_body = self.request.method != "HEAD" and not head.bodiless
-        if self._has_body:
-            _check_length(head.content_length, len(data), self._whole_length)
-        framing: list[bytes] = []
-        if head.content_length is not None:
-            self._left = head.content_length if self._has_body else None
-        elif head.bodiless or (not self._has_body and not self._whole_length):
-            pass  # a HEAD reply need not tell a length, and an empty one would tell a wrong one
-        elif self._whole_length is not None:
-            self._left = self._whole_length if self._has_body else None
-            framing.append(b"Content-Length: %d\r\n" % self._whole_length)
-        elif self.request.http_1_1:
+        length = head.content_length
+        request = self.request
+        sized = length is not None or self._whole_length is not None
+        framing = RESPONSE_BODY[request.method == "HEAD", head.bodiless, sized, request.http_1_1]
+        lines = b""
+        if framing is ResponseBody.NONE:
+            self._has_body = False
+            if length is None and self._whole_length and not head.bodiless:
+                # RFC 9110, 8.6: what a GET would have had. An empty reply to HEAD would tell a wrong length.
+                lines = b"Content-Length: %d\r\n" % self._whole_length
+        elif framing is ResponseBody.SIZED:
+            if length is not None:
+                _check_length(length, first, self._whole_length)
+            elif self._whole_length is not None:
+                length = self._whole_length
+                lines = b"Content-Length: %d\r\n" % length
+            self._left = length
+        elif framing is ResponseBody.CHUNKED:
             self._chunked = True
-            framing.append(b"Transfer-Encoding: chunked\r\n")
+            lines = b"Transfer-Encoding: chunked\r\n"
         else:
-            self.keep_open = False  # the end of the connection is the end of the body
-        self.keep_open = self.keep_open and not head.closes and self._may_stay_open()
+            self.keep_open = False
+        self.keep_open = self.keep_open and self._line.may_stay_open()
         if not self.keep_open:
-            framing.append(b"Connection: close\r\n")
-        elif not self.request.http_1_1:
-            framing.append(b"Connection: keep-alive\r\n")
-        self.request.body.withhold_continue()
+            lines += b"Connection: close\r\n"
+        elif not request.http_1_1:
+            lines += b"Connection: keep-alive\r\n"
+        request.body.withhold_continue()
         self.code = head.code
-        return head.encode(*framing)
+        return encode_head(head, lines)
 
     def _frame(self, data: bytes) -> bytes:
         """The bytes that carry `data`: what must not be sent is left out."""
@@ -204,40 +272,38 @@ class Exchange:
         self.body_bytes += len(data)
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
 
-    def _put(self, data: bytes) -> None:
-        if data:
-            self._send(data)
-
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, errors: ErrorStream, path: str) -> None:
         """Answer with an error if there is still time, and cut the connection off if not."""
         failure = self.request.body.failure
         client_failed = failure is not None and _came_from(error, failure)
         if not client_failed:
-            self._log(error)
+            _log(error, errors, self.request.method, path)
         if self.code:
             self.keep_open = self.keep_open and self._whole
             return
         status = "500 Internal Server Error"
         if client_failed:
-            status = "408 Request Timeout" if isinstance(failure, TimeoutError) else "400 Bad Request"
-        self._head, body = plain_error(status, closes=client_failed)
+            self.keep_open = False
+            status = failure.status if isinstance(failure, BadBodyError) else "400 Bad Request"
+        self._head, body = plain_error(status)
         self._whole_length = len(body)
         try:
             self.write(body)
         except ClientGoneError:
             self.keep_open = False
 
-    def _log(self, error: BaseException) -> None:
-        """Write the traceback where the operator reads; the query string stays out, it may hold secrets."""
-        trace = "".join(traceback.format_exception(error))
-        with suppress(OSError, ValueError):  # nobody reads it any more: the client still gets its reply
-            self._errors.write(f"{self.request.method} {self._path!r} failed:\n{trace}")
-            self._errors.flush()
+
+def _log(error: BaseException, errors: ErrorStream, method: str, path: str) -> None:
+    """Write the traceback where the operator reads; the query string stays out, it may hold secrets."""
+    trace = "".join(traceback.format_exception(error))
+    with suppress(OSError, ValueError):  # nobody reads it any more: the client still gets its reply
+        errors.write(f"{method} {path!r} failed:\n{trace}")
+        errors.flush()
 
 
-def _check_length(promised: int | None, first: int, whole: int | None) -> None:
+def _check_length(promised: int, first: int, whole: int | None) -> None:
     """Raise while an error can still be sent, if the body is known not to have its Content-Length."""
-    if promised is not None and (first > promised or (whole is not None and whole != promised)):
+    if first > promised or (whole is not None and whole != promised):
         known = first if whole is None else whole
         raise RuntimeError(f"the body has {known} bytes, its Content-Length is {promised}")
 

@@ -1,20 +1,20 @@
-"""What a parser hands over: one request, read as far as the end of its head.
+"""One request, read as far as the end of its head: what the exchange is given.
 
-Rule: this is the whole of what the exchange and the connection know about a
-request, so that a parser can be replaced without touching either. Must not
-import a parser.
+Rule: this is the whole of what an exchange knows about a request, so that heads
+can be parsed and bodies be read in other ways without touching it. Imports
+nothing of ours.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 from wsgiref.types import WSGIEnvironment
 
 
-class Body(Protocol):
+class BodyView(Protocol):
     """A request's body, as the connection sees it (the application sees `wsgi.input`)."""
 
-    failure: Exception | None
-    """What reading it raised, when the client hung up, stalled or sent nonsense."""
+    @property
+    def failure(self) -> Exception | None:
+        """What reading it raised, when the client hung up, stalled or sent nonsense."""
 
     @property
     def awaits_continue(self) -> bool:
@@ -31,7 +31,6 @@ class Body(Protocol):
         """Read at most `limit` bytes and throw them away; whether that was all of it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Request:
     """One request, from its first byte to the end of its head.
 
@@ -39,15 +38,26 @@ class Request:
         environ: the WSGI environment (PEP 3333), with `wsgi.input`.
         body: the same input, for the connection's own use.
         line: the request line as it came, for the access log.
-        method: `GET`, `POST` and so on.
+        method: such as `GET`.
         http_1_1: false for an HTTP/1.0 client, which knows no chunks.
         keep_alive: whether the client would use the connection again.
 
     """
 
-    environ: WSGIEnvironment
-    body: Body
-    line: str
-    method: str
-    http_1_1: bool
-    keep_alive: bool
+    __slots__ = ("body", "environ", "http_1_1", "keep_alive", "line", "method")
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        body: BodyView,
+        line: bytes,
+        method: str,
+        http_1_1: bool,
+        keep_alive: bool,
+    ) -> None:
+        self.environ = environ
+        self.body = body
+        self.line = line
+        self.method = method
+        self.http_1_1 = http_1_1
+        self.keep_alive = keep_alive

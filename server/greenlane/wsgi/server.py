@@ -5,15 +5,20 @@ connections, the counters); a connection owns the rest. Must not know
 applications, signals or the command line.
 """
 
+import ssl
+from collections import Counter
+from contextlib import suppress
 from typing import Any, TextIO
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from gevent import socket
+from gevent import Timeout, getcurrent, killall, socket
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer as GeventServer
+from gevent.ssl import SSLSocket
 
 from greenlane.wsgi.connection import Connection
+from greenlane.wsgi.response import encode_head, plain_error
 from greenlane.wsgi.settings import Settings
 
 _KILL_TIMEOUT = 1.0
@@ -29,6 +34,8 @@ class WSGIServer(GeventServer):
         listener: `(host, port)`, port 0 for a free one; or a socket that listens.
         application: any WSGI application.
         settings: limits and times.
+        tls: a server context; None for plain HTTP. gevent's (`gevent.ssl.SSLContext`), or the standard
+            library's when it was patched before the context was made.
         log: where the access log goes; stderr by default.
         error_log: where failures of the application go, as `wsgi.errors`; stderr by default.
         environ: more variables for every request's environment.
@@ -49,6 +56,7 @@ class WSGIServer(GeventServer):
         application: WSGIApplication,
         *,
         settings: Settings | None = None,
+        tls: ssl.SSLContext | None = None,
         log: TextIO | None = None,
         error_log: TextIO | None = None,
         environ: WSGIEnvironment | None = None,
@@ -57,6 +65,9 @@ class WSGIServer(GeventServer):
         self.draining = False
         self.connections_accepted = 0
         self._connections: set[Connection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._handshakes: set[Any] = set()
+        self._tls = tls
         self._greenlets = Pool(self.settings.max_connections)
         self._drained = Event()
         super().__init__(
@@ -93,6 +104,28 @@ class WSGIServer(GeventServer):
 
     def handle(self, sock: socket.socket, address: Any) -> None:
         """Serve one connection, on a greenlet of its own."""
+        most = self.settings.max_connections_per_address
+        if most is None or not isinstance(address, tuple):
+            self._serve(sock, address)
+            return
+        host = address[0]
+        self._addresses[host] += 1
+        try:
+            if self._addresses[host] <= most:
+                self._serve(sock, address)
+            else:
+                _turn_away(sock)
+        finally:
+            self._addresses[host] -= 1
+            if not self._addresses[host]:
+                del self._addresses[host]
+
+    def _serve(self, sock: socket.socket, address: Any) -> None:
+        if self._tls is not None:
+            try:
+                sock = self._shake_hands(sock, self._tls)
+            except OSError:  # SSLError is one: it speaks something else, or not our versions
+                return
         connection = Connection(sock, address, self)
         self._connections.add(connection)
         try:
@@ -101,6 +134,18 @@ class WSGIServer(GeventServer):
             connection.handle()
         finally:
             self._connections.discard(connection)
+
+    def _shake_hands(self, sock: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        """Begin TLS, within the time of a head. Raises `OSError`, and `TimeoutError` as one."""
+        greenlet = getcurrent()
+        self._handshakes.add(greenlet)
+        try:
+            secured: SSLSocket = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            with Timeout(self.settings.head_timeout, TimeoutError("the TLS handshake took too long")):
+                secured.do_handshake()
+        finally:
+            self._handshakes.discard(greenlet)
+        return secured
 
     def drain(self, timeout: float | None = None) -> int:
         """Stop accepting, close idle connections, finish every request whose first byte was read.
@@ -119,6 +164,7 @@ class WSGIServer(GeventServer):
         self.close()
         for connection in list(self._connections):
             connection.drain()
+        killall(list(self._handshakes), block=False)  # no request has begun there
         self._greenlets.join(timeout=limit)
         cut_off = self.busy
         self._greenlets.kill(block=True, timeout=_KILL_TIMEOUT)
@@ -144,3 +190,11 @@ class WSGIServer(GeventServer):
             if accepted is None:
                 return
             self.do_handle(*accepted)
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Tell a client that it has enough connections, if it can be told at once."""
+    head, body = plain_error("503 Service Unavailable")
+    with suppress(OSError):
+        sock.settimeout(0.0)
+        sock.send(encode_head(head, b"Connection: close\r\n") + body)

@@ -1,0 +1,226 @@
+"""The bytes of one connection, both ways, and all the waiting for them.
+
+Rule: bytes leave the kernel here and nowhere else, so "the first byte of a
+request was read" is exact: it is in `pending`, or nobody has it. Must not know
+what the bytes mean.
+
+The socket never blocks by itself: what is at hand is taken at once, and only
+where there is nothing does a greenlet wait, with a time after which it stops.
+"""
+
+import os
+import ssl
+from collections.abc import Callable
+from time import monotonic
+
+from gevent import get_hub, sleep
+from gevent.socket import socket, wait_write
+
+from greenlane.wsgi.errors import ClientGoneError
+
+AT_ONCE = 65_536
+"""Bytes asked of the kernel in one go."""
+
+_FILE_AT_ONCE = 1_048_576
+"""Bytes of a file in one go: reading them from the disk holds up everybody."""
+
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+_IN_A_ROW = 16
+"""Operations without waiting before the others get a turn. Greenlets switch where they wait, and a client
+that is always ahead (it pipelines, floods a body, or takes a long stream as fast as it comes) never makes
+its connection wait: all others would stand still, and a signal to drain would go unheard."""
+
+
+class Patience:
+    """How long a peer may keep us waiting: a credit in seconds, which bytes earn back.
+
+    A pause is allowed as long as the credit, and a peer that is slower than `rate` for
+    long uses it up, however regularly it sends.
+
+    Args:
+        seconds: the credit to begin with, and the most there can be.
+        rate: bytes that earn one second.
+
+    Attributes:
+        left: seconds.
+
+    """
+
+    __slots__ = ("_most", "_rate", "left")
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        self._most = self.left = seconds
+        self._rate = rate
+
+    def renew(self) -> None:
+        """Give all of the credit again."""
+        self.left = self._most
+
+    def account(self, waited: float, moved: int) -> None:
+        """Take off `waited` seconds, and give credit for `moved` bytes."""
+        self.left = min(self._most, self.left - waited + moved / self._rate)
+
+
+class Stream:
+    """A buffered stream over a connection.
+
+    Args:
+        sock: the connection: gevent's socket, with or without TLS.
+
+    Attributes:
+        sock: as given.
+        pending: bytes that were read from the kernel and not yet asked for.
+        ended: whether the client has closed its side.
+        sparing: whether to read no byte of a head before it is asked for. Otherwise
+            the end of a request that was begun would bring the beginning of the
+            next one, and a client that pipelines would never be done.
+
+    """
+
+    __slots__ = ("_arrival", "_hub", "_recv", "_send", "_turns", "ended", "pending", "sock", "sparing")
+
+    def __init__(self, sock: socket) -> None:
+        sock.settimeout(0.0)
+        self.sock = sock
+        self.pending = b""
+        self.ended = False
+        self.sparing = False
+        self._recv = sock.recv
+        self._send: Callable[..., int] = sock.send  # gevent's takes a timeout too
+        self._hub = get_hub()
+        self._arrival = self._hub.loop.io(sock.fileno(), 1)
+        self._turns = _IN_A_ROW
+
+    def look(self, size: int = AT_ONCE) -> bool:
+        """Whether there is a byte to read, in `pending` or in the kernel. Never waits.
+
+        Raises:
+            OSError: the connection broke.
+
+        """
+        if self.pending:
+            return True
+        try:
+            self.pending = self._recv(1 if self.sparing else size)
+        except _NOT_NOW:
+            return False
+        self.ended = not self.pending
+        return not self.ended
+
+    def await_arrival(self) -> None:
+        """Wait until something arrives, for as long as it takes; `stop_waiting` ends it."""
+        self._turns = _IN_A_ROW
+        self._hub.wait(self._arrival)
+
+    def stop_waiting(self, error: Exception) -> None:
+        """Raise `error` in `await_arrival`, if a greenlet is in there; no other waiting is disturbed."""
+        self._hub.cancel_wait(self._arrival, error)
+
+    def receive(self, size: int, patience: Patience) -> bytes:
+        """Return up to `size` bytes that have arrived, `pending` first; `b""` is the end.
+
+        Raises:
+            TimeoutError: the patience is over.
+            OSError: the connection broke.
+
+        """
+        if self.pending:
+            data, self.pending = self.pending[:size], self.pending[size:]
+            return data
+        try:
+            data = self._recv(size)
+        except _NOT_NOW:
+            data = self._receive_late(size, patience)
+        else:
+            self.take_turn()
+        self.ended = not data
+        return data
+
+    def _receive_late(self, size: int, patience: Patience) -> bytes:
+        if patience.left <= 0:
+            raise TimeoutError("the client kept the server waiting for too long")
+        began = monotonic()
+        self.sock.settimeout(patience.left)
+        try:
+            data = self._recv(size)
+        finally:
+            self.sock.settimeout(0.0)
+        self._turns = _IN_A_ROW
+        patience.account(monotonic() - began, len(data))
+        return data
+
+    def send(self, data: bytes | memoryview, patience: Patience) -> None:
+        """Send all of `data`, in one write when the kernel takes it.
+
+        Raises:
+            ClientGoneError: the client closed, or took nothing for too long.
+
+        """
+        try:
+            try:
+                sent = self._send(data, 0, 0.0)
+            except _NOT_NOW:
+                sent = 0
+            if sent < len(data):
+                self._send_late(memoryview(data)[sent:], patience)
+        except OSError as error:
+            raise ClientGoneError(str(error)) from error
+
+    def _send_late(self, rest: memoryview, patience: Patience) -> None:
+        while rest:
+            if patience.left <= 0:
+                raise TimeoutError("the client took the response too slowly")
+            began = monotonic()
+            self.sock.settimeout(patience.left)
+            try:
+                sent = self._send(rest)
+            finally:
+                self.sock.settimeout(0.0)
+            patience.account(monotonic() - began, sent)
+            rest = rest[sent:]
+            self.take_turn()
+
+    def send_file(self, descriptor: int, position: int, size: int, patience: Patience) -> int:
+        """Let the kernel send `size` bytes of a file, and return how many there were.
+
+        Raises:
+            ClientGoneError: the client closed, or took nothing for too long.
+
+        """
+        sent = 0
+        try:
+            while sent < size:
+                step = min(size - sent, _FILE_AT_ONCE)
+                try:
+                    moved = os.sendfile(self.sock.fileno(), descriptor, position + sent, step)
+                except BlockingIOError:
+                    self._await_departure(patience)
+                    continue
+                if not moved:
+                    break  # the file has become shorter
+                sent += moved
+                patience.account(0.0, moved)
+                self.take_turn()
+        except OSError as error:
+            raise ClientGoneError(str(error)) from error
+        return sent
+
+    def _await_departure(self, patience: Patience) -> None:
+        if patience.left <= 0:
+            raise TimeoutError("the client took the response too slowly")
+        began = monotonic()
+        wait_write(self.sock.fileno(), timeout=patience.left)
+        self._turns = _IN_A_ROW
+        patience.account(monotonic() - began, 0)
+
+    def take_turn(self) -> None:
+        """Count one operation that did not wait; after several, let the other greenlets run once."""
+        self._turns -= 1
+        if not self._turns:
+            self._turns = _IN_A_ROW
+            sleep(0)
+
+    def close(self) -> None:
+        """Let go of the loop's resources. The socket is its owner's to close."""
+        self._arrival.close()
