@@ -48,6 +48,8 @@ def test_the_case_comes_out_as_it_says(
     check_messages(messages, [expected for expected in case.expected if expected.status == 200])
     if not any(expected.in_body for expected in case.expected):
         assert wire.app.called == len(messages)
+    if replies[-1].status != 200:
+        check_log(wire.log.getvalue(), replies[-1].status)
     for reply in replies:
         closes = not case.stays_open and reply is replies[-1]
         assert (reply.headers.get("connection") == "close") == closes
@@ -61,3 +63,11 @@ def check_messages(messages: "list[Message]", expected: "list[Expected]") -> Non
         assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == (wanted.method, wanted.path)
         assert {name: environ.get(name) for name in wanted.environ} == wanted.environ
         assert message.body == wanted.body
+
+
+def check_log(log: str, status: int) -> None:
+    """The last line tells the operator what the client is not told: why."""
+    before, _, behind = log.splitlines()[-1].removesuffix('"').rpartition(' "')
+    assert before.count('"') == 2
+    assert f'" {status} ' in before
+    assert behind
