@@ -32,7 +32,7 @@ def running_server(connections: int) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "greenlane", "run"),
         *("--host", "127.0.0.1", "--port", "0"),
-        *("--max-connections", str(connections), "--no-access-log"),
+        *("--max-connections", str(connections), "--access-log", "off"),
     ]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
         command,

@@ -27,7 +27,7 @@ class Server:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "greenlane", "run", "--port", "0", "--no-access-log", *arguments],
+            [sys.executable, "-m", "greenlane", "run", "--port", "0", "--access-log", "off", *arguments],
             cwd=HERE,
             env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
             | {"TMPDIR": str(folder)}

@@ -32,7 +32,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(*arguments: str) -> str:
         server = subprocess.Popen(
-            [sys.executable, "-m", "greenlane", "run", "--port", "0", "--no-access-log", *arguments],
+            [sys.executable, "-m", "greenlane", "run", "--port", "0", "--access-log", "off", *arguments],
             cwd=HERE,
             env=os.environ | {"TMPDIR": str(tmp_path)},  # one that dies leaves its temporary files
             stdout=subprocess.PIPE,

@@ -270,7 +270,9 @@ def _folder_locked(folder: Path) -> Iterator[None]:
                 gevent.sleep(0.01)
         yield
     finally:
-        os.close(descriptor)  # and with it goes the lock
+        # Not by closing alone: gevent's os.close() waits for the loop's next turn.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def _not_listening(given: native.socket) -> str:
