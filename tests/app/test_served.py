@@ -36,7 +36,7 @@ def serve() -> Iterator[Callable[[Any], WSGIServer]]:
     errors = io.StringIO()
 
     def start(application: Any) -> WSGIServer:
-        settings = Settings(access_log=False)
+        settings = Settings(access_log="off")
         server = WSGIServer(("127.0.0.1", 0), application, settings=settings, error_log=errors)
         server.start()
         servers.append(server)

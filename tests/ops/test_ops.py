@@ -48,7 +48,7 @@ def started() -> Iterator["Start"]:
     servers: list[WSGIServer] = []
 
     def start(app: "WSGIApplication") -> WSGIServer:
-        server = WSGIServer(("127.0.0.1", 0), app, settings=Settings(access_log=False))
+        server = WSGIServer(("127.0.0.1", 0), app, settings=Settings(access_log="off"))
         server.start()
         servers.append(server)
         return server

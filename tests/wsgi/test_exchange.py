@@ -177,12 +177,6 @@ def test_the_client_may_ask_to_close(serve: "Serve", connect: "Connect", answer:
     assert client.ended()
 
 
-def test_the_application_may_ask_to_close(serve: "Serve", connect: "Connect", answer: "Answer") -> None:
-    client = connect(serve(answer([b"Hello"], ("Connection", "close"))))
-    assert client.get().headers["connection"] == "close"
-    assert client.ended()
-
-
 def test_a_large_body_arrives_whole(serve: "Serve", connect: "Connect", answer: "Answer") -> None:
     body = bytes(range(256)) * 40_000
     client = connect(serve(answer([body])))

@@ -190,7 +190,7 @@ def test_an_error_that_is_its_own_cause_is_an_error_like_any_other(
     """Whoever follows its causes to their end would never be done."""
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        with pytest.raises(OSError, match="Non-hex"):
+        with pytest.raises(OSError, match="a chunk's size"):
             environ["wsgi.input"].read()
         error = KeyError("mine")
         raise error from error

@@ -60,7 +60,7 @@ def test_a_form_with_files_is_a_request_like_any_other(serve: "Serve", connect: 
 @pytest.mark.parametrize(
     "framing",
     [
-        f"Content-Length: {10**18}\r\n\r\n",
+        f"Content-Length: {10**9}\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
     ],
     ids=["more than memory", "chunk"],
@@ -157,7 +157,7 @@ def test_a_chunk_that_is_none_is_a_bad_request(
 
 def test_an_application_may_answer_a_body_that_broke_off(serve: "Serve", connect: "Connect") -> None:
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        with pytest.raises(OSError, match="Non-hex"):
+        with pytest.raises(OSError, match="a chunk's size"):
             environ["wsgi.input"].read()
         start_response("200 OK", [])
         return [b"never mind"]

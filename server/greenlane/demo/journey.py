@@ -182,7 +182,7 @@ def travel() -> list[Step]:
             super().handle(sock, address)
 
     app = make_app(journey, other_is_there)
-    server = Server(("127.0.0.1", 0), app, settings=Settings(access_log=False))
+    server = Server(("127.0.0.1", 0), app, settings=Settings(access_log="off"))
     server.start()
     try:
         with gevent.Timeout(PATIENCE, TimeoutError("the server did not answer")), _connect(server) as one:

@@ -272,9 +272,11 @@ class ChunkedBody(Body):
             left -= len(line) + 2
         if lines:
             try:
-                HeadParser(self._settings).parse_fields(_TRAILERS + b"\r\n".join([*lines, b"", b""]))
+                fields = HeadParser(self._settings).parse_fields(_TRAILERS + b"\r\n".join([*lines, b"", b""]))
             except BadRequestError as error:
                 raise BadBodyError(f"the trailers: {error}", error.status) from None
+            if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+                raise BadBodyError("the trailers speak of framing (RFC 9110, 6.5.1)")
 
     def _line(self, limit: int) -> bytes:
         """Read to the next CRLF and return what stands before it, at most `limit` bytes."""

@@ -49,14 +49,14 @@ def make_environ(common: Mapping[str, Any], head: Head) -> WSGIEnvironment:
         head: the request's.
 
     Raises:
-        BadRequestError: the target is none, or is for a proxy (501).
+        BadRequestError: the target is none.
 
     """
     environ = {**common, **head.fields}
     target = head.target
     environ["REQUEST_METHOD"] = head.method
     environ["RAW_URI"] = environ["REQUEST_URI"] = target
-    if target[0] != "/" or head.method == "CONNECT":
+    if target[0] != "/":
         target = _from_other_form(head, environ)
     if "#" in target:
         raise BadRequestError("the target has a fragment (RFC 9112, 3.2)")
@@ -70,8 +70,6 @@ def make_environ(common: Mapping[str, Any], head: Head) -> WSGIEnvironment:
 
 def _from_other_form(head: Head, environ: WSGIEnvironment) -> str:
     """Return path and query of a target that is not in origin form (RFC 9112, 3.2)."""
-    if head.method == "CONNECT":
-        raise BadRequestError("CONNECT is for proxies (RFC 9110, 9.3.6)", "501 Not Implemented")
     if head.target == "*" and head.method == "OPTIONS":
         return "*"
     match = _ABSOLUTE.fullmatch(head.target)

@@ -17,7 +17,9 @@ from greenlane.wsgi.head import TOKEN, Head
 
 Answer = TypeVar("Answer")
 
-_TOKEN = re.compile(TOKEN.decode("ascii"))
+_CODING = r"[ \t]*(?!chunked\b)" + TOKEN.decode("ascii") + r'(?:[ \t]*;(?:[^,"]|"[^"]*")*)?[ \t]*'
+_CODINGS = re.compile(f"{_CODING}(?:,{_CODING})*")
+"""RFC 9112, 7: transfer codings other than chunked, with parameters."""
 
 ANY: Final = None
 """In a table: whichever."""
@@ -155,11 +157,15 @@ def awaits_continue(head: Head, body: RequestBody) -> bool:
 
 
 def _check_coding(value: str) -> None:
-    """Refuse all but `chunked`, once, alone."""
+    """Refuse all but `chunked`, once, alone.
+
+    RFC 9112, 6.1: 501 for a coding that is not understood; and 6.3 (4): 400 when the last
+    one does not tell where the body ends.
+    """
     if value.lower() == "chunked":
         return
-    codings = [coding.strip(" \t").lower() for coding in value.split(",")]
-    if all(_TOKEN.fullmatch(coding) for coding in codings) and "chunked" not in codings[:-1]:
+    others, _, last = value.lower().rpartition(",")
+    if last.strip(" \t") == "chunked" and _CODINGS.fullmatch(others) is not None:
         raise BadRequestError("a transfer coding that is not served", "501 Not Implemented")
     raise BadRequestError("the transfer coding is none (RFC 9112, 7)")
 

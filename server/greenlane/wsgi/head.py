@@ -37,6 +37,9 @@ to name."""
 _BEGINNING = re.compile(TOKEN)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
+_PLAIN_METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())
+"""Those that llhttp takes for nothing but methods: CONNECT ends HTTP for it, DESCRIBE begins RTSP."""
+
 _MAX_EMPTY_LINES = 2
 """Before a request line. RFC 9112, 2.2: at least one, which old clients send behind a body."""
 
@@ -110,12 +113,12 @@ class HeadParser:
 
     """
 
-    __slots__ = ("_complete", "_fields", "_max_fields", "_parser", "_refusal", "_settings")
+    __slots__ = ("_complete", "_fields", "_last", "_parser", "_refusal", "_settings")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fields: dict[str, str] = {}
-        self._complete = False
+        self._complete = self._last = False
         self._refusal: BadRequestError | None = None
         self._parser = httptools.HttpRequestParser(self)
 
@@ -155,9 +158,14 @@ class HeadParser:
         if len(line) > self._settings.max_request_line:
             raise BadRequestError("the request line is too long", "414 URI Too Long")
         method, target, major, minor = match.groups()
+        if method == b"CONNECT":
+            raise BadRequestError("CONNECT is for proxies (RFC 9110, 9.3.6)", "501 Not Implemented")
         if major != b"1" or minor > b"1":
             raise BadRequestError("the version is not HTTP/1.1 or 1.0", "505 HTTP Version Not Supported")
-        fields = self.parse_fields(data, method)
+        if method not in _PLAIN_METHODS:
+            # llhttp knows a list of methods and any token is one; for the fields it makes no difference.
+            data = b"POST" + data[len(method) :]
+        fields = self.parse_fields(data)
         http_1_1 = minor == b"1"
         host = fields.get("HTTP_HOST")
         if host is None:
@@ -167,7 +175,7 @@ class HeadParser:
             check_host(host)
         return Head(line, method.decode("ascii"), target.decode("ascii"), http_1_1, fields)
 
-    def parse_fields(self, data: bytes, method: bytes = b"GET") -> dict[str, str]:
+    def parse_fields(self, data: bytes) -> dict[str, str]:
         """Parse a head whose request line is in order.
 
         Raises:
@@ -181,28 +189,21 @@ class HeadParser:
         self._complete = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserInvalidMethodError:
-            # It knows a list of methods, and any token is one: the rest of the head decides.
-            self._renew()
-            if method == b"POST":
-                raise BadRequestError("llhttp cannot read the request line") from None
-            return self.parse_fields(b"POST" + data[len(method) :], b"POST")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._renew()
             refusal, self._refusal = self._refusal, None
             if refusal is not None:
                 raise refusal from None
             if not self._complete:
-                raise BadRequestError(str(error)) from None
+                reason = str(error)
+                if reason == "Content-Length overflow":
+                    raise BadRequestError(reason, "413 Content Too Large") from None
+                raise BadRequestError(reason) from None
             # Complete and not taken: it would go on in another protocol, as CONNECT or Upgrade ask, or
             # does not know the coding of the body. Both are for `framing` to say.
         else:
-            if (
-                "CONTENT_LENGTH" in fields
-                or "HTTP_TRANSFER_ENCODING" in fields
-                or not self._parser.should_keep_alive()
-            ):
-                self._renew()  # it waits for a body, which it does not get, or for the end of the connection
+            if self._last or "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+                self._renew()  # it waits for the end of the connection, or for a body, which it does not get
         if not self._complete:
             raise BadRequestError("llhttp sees no end of the head")
         return fields
@@ -226,6 +227,7 @@ class HeadParser:
     def on_headers_complete(self) -> None:
         """Take note that llhttp saw the end of the head."""
         self._complete = True
+        self._last = not self._parser.should_keep_alive()  # of the two it heeds Proxy-Connection too
 
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
@@ -241,13 +243,12 @@ class HeadParser:
                 del data[:2]
                 empty_lines += 1
             end = data.find(END, max(0, seen - 3))
-            if end + len(END) > self._settings.max_head_size or (
-                end < 0 and len(data) > self._settings.max_head_size
-            ):
+            if end < 0:
+                _check_begun(data, seen, self._settings)
+            if (len(data) if end < 0 else end + len(END)) > self._settings.max_head_size:
                 raise BadRequestError("the head is too large", "431 Request Header Fields Too Large")
             if end >= 0:
                 return bytes(data)
-            _check_begun(data, seen, self._settings)
             seen = len(data)
             more = stream.receive(1 if stream.sparing else AT_ONCE, patience)
             if not more:

@@ -21,6 +21,8 @@ from greenlane.wsgi.errors import ClientGoneError
 AT_ONCE = 65_536
 """Bytes asked of the kernel in one go."""
 
+_TOO_SLOW = "the client kept the server waiting for too long"
+
 _FILE_AT_ONCE = 1_048_576
 """Bytes of a file in one go: reading them from the disk holds up everybody."""
 
@@ -139,11 +141,13 @@ class Stream:
 
     def _receive_late(self, size: int, patience: Patience) -> bytes:
         if patience.left <= 0:
-            raise TimeoutError("the client kept the server waiting for too long")
+            raise TimeoutError(_TOO_SLOW)
         began = monotonic()
         self.sock.settimeout(patience.left)
         try:
             data = self._recv(size)
+        except TimeoutError:
+            raise TimeoutError(_TOO_SLOW) from None
         finally:
             self.sock.settimeout(0.0)
         self._turns = _IN_A_ROW
@@ -164,13 +168,15 @@ class Stream:
                 sent = 0
             if sent < len(data):
                 self._send_late(memoryview(data)[sent:], patience)
+            else:
+                self.take_turn()
         except OSError as error:
             raise ClientGoneError(str(error)) from error
 
     def _send_late(self, rest: memoryview, patience: Patience) -> None:
         while rest:
             if patience.left <= 0:
-                raise TimeoutError("the client took the response too slowly")
+                raise TimeoutError(_TOO_SLOW)
             began = monotonic()
             self.sock.settimeout(patience.left)
             try:
@@ -208,7 +214,7 @@ class Stream:
 
     def _await_departure(self, patience: Patience) -> None:
         if patience.left <= 0:
-            raise TimeoutError("the client took the response too slowly")
+            raise TimeoutError(_TOO_SLOW)
         began = monotonic()
         wait_write(self.sock.fileno(), timeout=patience.left)
         self._turns = _IN_A_ROW
