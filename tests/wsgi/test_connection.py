@@ -252,7 +252,7 @@ def test_a_client_that_takes_nothing_is_dropped(
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: +1\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1_0\r\n\r\n", 400),
         (f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {10**30}\r\n\r\n", 413),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: " + "9" * 5000 + "\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: " + "9" * 5000 + "\r\n\r\n", 413),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \x0b1\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
