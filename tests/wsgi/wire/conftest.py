@@ -274,7 +274,7 @@ class Wire:
         """Send the pieces, each on its own, and read until the server closes.
 
         Args:
-            pieces: the server has had its turn between any two of them.
+            pieces: the server has read one before the next is sent.
             hang_up: whether the client closes its side behind them.
 
         Raises:
@@ -286,7 +286,7 @@ class Wire:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
                 sock.sendall(piece)
-                gevent.sleep(0)
+                gevent.idle()  # and not sleep(0), between two of which the loop need not look at sockets
             if hang_up:
                 sock.shutdown(socket.SHUT_WR)
             received = b""
