@@ -151,7 +151,7 @@ class HeadParser:
             BadRequestError: they are not a head.
 
         """
-        line, _, _ = data.partition(b"\r\n")
+        line = data[: data.find(b"\r\n")]
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
             raise BadRequestError("the request line is none (RFC 9112, 3)")

@@ -78,7 +78,8 @@ def check_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
     code = _check_status(status)
     length: int | None = None
     has_date = False
-    lines = ["HTTP/1.1 ", status, "\r\n"]
+    text = f"HTTP/1.1 {status}\r\n"
+    ends = 1
     try:
         for name, value in headers:
             kind = _names.get(name)
@@ -91,13 +92,12 @@ def check_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
                     length = _content_length(value, length)
                     if code == 204:
                         continue  # RFC 9110, 8.6: not with this one
-            lines += (name, ": ", value, "\r\n")
-        text = "".join(lines)
+            text += name + ": " + value + "\r\n"
+            ends += 1
     except TypeError:
         _explain(headers)
         raise
     # Every value at once: a line end more than the lines that are ours is somebody else's.
-    ends = len(lines) // 4 + 1
     if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
         _explain(headers)
     return ResponseHead(code, text.encode("latin-1"), length, has_date)
