@@ -55,7 +55,8 @@ class Streams:
 
     @staticmethod
     def close(body: Iterable[bytes]) -> None:
-        body.close()  # type: ignore[attr-defined]
+        """Close ``body`` as a server does: if it can be."""
+        getattr(body, "close", lambda: None)()
 
     @staticmethod
     def serve(app: App, *, log: list[str] | None = None) -> None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
-from greenlane import App, request, session
+from greenlane import App, Request, Response, copy_current_request_context, request, session
 from greenlane.app import taggedjson
 from greenlane.app.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
@@ -328,3 +329,69 @@ def test_another_session_interface(app: App) -> None:
     replies = [client.get("/") for _ in range(2)]
     assert [reply.text for reply in replies] == ["1", "2"]
     assert replies[0].vary.as_set() == {"cookie"}
+
+
+class Counting(SecureCookieSessionInterface):
+    """Tells what it was asked to do, and may wait as the class above it does."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def may_wait(self, app: App, request: Request) -> bool:
+        return SecureCookieSessionInterface().may_wait(app, request)
+
+    def open_session(self, app: App, request: Request) -> SessionMixin | None:
+        self.calls.append("open")
+        return super().open_session(app, request)
+
+    def save_session(self, app: App, session: SessionMixin, response: Response) -> None:
+        self.calls.append("save")
+        super().save_session(app, session, response)
+
+
+def test_a_session_that_nobody_uses_is_not_opened(app: App) -> None:
+    """B42: when the client sent no cookie; and it is opened once when somebody uses it."""
+    app.session_interface = interface = Counting()
+    app.add_url_rule("/plain", view_func=lambda: "", endpoint="plain")
+    app.add_url_rule("/used", view_func=lambda: f"{len(session)} {'x' in session}", endpoint="used")
+    app.add_url_rule("/set", view_func=lambda: str(session.update(x=1)), endpoint="set")
+    client = app.test_client()
+    assert "Vary" not in client.get("/plain").headers
+    assert interface.calls == []
+    assert client.get("/used").headers["Vary"] == "Cookie"
+    assert interface.calls == ["open", "save"]
+    client.get("/set")
+    assert client.get("/used").text == "1 True"
+    del interface.calls[:]
+    assert "Vary" not in client.get("/plain").headers  # it came with a cookie, which might be permanent
+    assert interface.calls == ["open", "save"]
+
+
+def test_another_interface_opens_and_saves_every_session(app: App) -> None:
+    """B42: nobody knows what it does besides."""
+
+    class Other(SecureCookieSessionInterface):
+        def open_session(self, app: App, request: Request) -> SessionMixin | None:
+            return self.session_class({"opened": True})
+
+    app.session_interface = Other()
+    with app.test_request_context() as ctx:
+        assert dict(ctx.opened_session or {}) == {"opened": True}
+        assert not (ctx.opened_session and ctx.opened_session.accessed)
+
+
+def test_a_carried_request_has_the_session_that_waited(app: App) -> None:
+    """B58: it is opened for both, so what the greenlet writes is saved with the reply."""
+
+    @app.get("/")
+    def view() -> str:
+        @copy_current_request_context
+        def write() -> None:
+            session["by"] = "greenlet"
+
+        gevent.spawn(write).get(timeout=10)
+        return str(session["by"])
+
+    reply = app.test_client().get("/")
+    assert reply.text == "greenlet"
+    assert session_of(app, reply.headers["Set-Cookie"].split("=", 1)[1].split(";")[0]) == {"by": "greenlet"}

@@ -19,7 +19,7 @@ from greenlane.app.appcontext import AppContext
 from greenlane.app.bodies import TidyBody
 from greenlane.app.client import Client, EnvironBuilder
 from greenlane.app.contexts import PRESERVE, RequestContext
-from greenlane.app.sessions import SecureCookieSessionInterface, SessionInterface
+from greenlane.app.sessions import SecureCookieSessionInterface, SessionInterface, vary_on_cookie
 from greenlane.app.setup import AppRule, Setup
 from greenlane.app.streaming import abandon_streams
 from greenlane.app.wrappers import Request, Response
@@ -164,7 +164,7 @@ class App(Setup):
         if ctx.opened_session is not None and ctx.opened_session.accessed:
             # Here and not with the cookie: a reply depends on the cookie also when
             # the session was only read, or when a hook failed.
-            response.vary.add("Cookie")
+            vary_on_cookie(response)
         ctx.answered = True
         return response
 
@@ -175,8 +175,9 @@ class App(Setup):
         is taken out first, so that the response to an error does not call it again.
         """
         own = ctx.after_request_functions
-        for function in chain(_taken(own), reversed(self.after_request_funcs), _taken(own)):
-            response = function(response)
+        if own or self.after_request_funcs:
+            for function in chain(_taken(own), reversed(self.after_request_funcs), _taken(own)):
+                response = function(response)
         session = ctx.opened_session
         if session is not None and not self.session_interface.is_null_session(session):
             self.session_interface.save_session(self, session, response)

@@ -25,7 +25,6 @@ from greenlane.app import routing
 from greenlane.app.appcontext import AppContext, counts
 from greenlane.app.globals import app_stack, request_stack
 from greenlane.app.lanes import (
-    Depths,
     Errors,
     call_each,
     clear_above,
@@ -36,6 +35,7 @@ from greenlane.app.lanes import (
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import MapAdapter
 
     from greenlane.app.app import App
     from greenlane.app.sessions import SessionMixin
@@ -50,12 +50,15 @@ that takes it. No client can send it, because what comes from the wire has other
 class _Push(NamedTuple):
     """Where a request context was pushed: the lane, how deep its stacks were then, and what it uses.
 
-    The depths include the context itself and the application context that it uses.
+    The depths include the context itself and the application context that it uses,
+    which is ``implicit`` when the push brought it along.
     """
 
     lane: Hashable
-    depths: Depths
+    requests: int
+    apps: int
     app_context: AppContext
+    implicit: AppContext | None
 
 
 class RequestContext:
@@ -67,10 +70,9 @@ class RequestContext:
         original: the context that this one is to be a copy of; see :meth:`copy`.
 
     Attributes:
-        url_adapter: matches and builds URLs for this request; None when the
-            request does not allow one.
         opened_session: the session, without marking it as accessed; None until
             it has been opened.
+        session_waits: it is opened when it is first used, if ever.
         flashes: the messages shown to this request; None until they are looked at.
         after_request_functions: called once, in order, before those of the App.
         answered: its response is finished, so no function can change it any more.
@@ -84,14 +86,14 @@ class RequestContext:
         streams: those that were made in this request and are still referred to.
         thrown_away: those that nobody refers to any more, to be closed when this context
             leaves its lane; None when it is in none, or leaving.
-        implicit_app_contexts: one entry for each push: the application context
-            that the push brought along, or None when it found one to use.
 
     """
 
     __slots__ = (
+        "_bound",
         "_error",
         "_pushes",
+        "_url_adapter",
         "after_request_functions",
         "answered",
         "app",
@@ -99,14 +101,13 @@ class RequestContext:
         "ending",
         "flashes",
         "holds",
-        "implicit_app_contexts",
         "opened_session",
         "original",
         "preserved",
         "request",
+        "session_waits",
         "streams",
         "thrown_away",
-        "url_adapter",
     )
 
     def __init__(
@@ -114,21 +115,19 @@ class RequestContext:
     ) -> None:
         self.app = app
         self.original = original
-        self.opened_session: SessionMixin | None = None
-        self.url_adapter = None
         if original is None:
             # Not populated: environ and request would refer to each other, and stay
             # in memory until the garbage collector comes by.
             self.request = app.request_class(environ, populate_request=False)
             self.request.max_content_length = app.config["MAX_CONTENT_LENGTH"]
-            try:
-                self.url_adapter = routing.bind(app, environ)
-            except HTTPException as error:
-                self.request.routing_exception = _without_frames(error)
+            self.opened_session: SessionMixin | None = None
+            self._url_adapter: MapAdapter | None = None
         else:
             self.request = original.request
             self.opened_session = original.opened_session
-            self.url_adapter = original.url_adapter
+            self._url_adapter = original.url_adapter
+        self._bound = original is not None
+        self.session_waits = False
         self.flashes: list[tuple[str, str]] | None = None
         self.after_request_functions: list[Callable[[Response], Response]] = []
         self.answered = False
@@ -137,7 +136,6 @@ class RequestContext:
         self.bound_app_context: AppContext | None = None
         self.streams: WeakSet[Stream[Any]] | None = None
         self.thrown_away: list[Stream[Any]] | None = None
-        self.implicit_app_contexts: list[AppContext | None] = []
         self._pushes: list[_Push] = []
         self.ending = False
         self._error: BaseException | None = None  # what ended the request, while its teardown waits
@@ -151,10 +149,32 @@ class RequestContext:
                 pushed or because opening it failed.
 
         """
-        if self.opened_session is None:
-            raise RuntimeError("The session has not been opened.")
-        self.opened_session.accessed = True
-        return self.opened_session
+        session = self.opened_session
+        if session is None:
+            if not self.session_waits:
+                raise RuntimeError("The session has not been opened.")
+            session = self.open_session()
+        session.accessed = True
+        return session
+
+    @property
+    def url_adapter(self) -> "MapAdapter | None":
+        """What matches and builds URLs for this request; None when the request does not allow one.
+
+        Made when it is first asked for: most requests build no URL, and match from memory.
+        """
+        if not self._bound:
+            self._bound = True
+            try:
+                self._url_adapter = routing.bind(self.app, self.request.environ)
+            except HTTPException as error:
+                self.request.routing_exception = _without_frames(error)
+        return self._url_adapter
+
+    @property
+    def implicit_app_contexts(self) -> list[AppContext | None]:
+        """For each push the application context that it brought along, or None when it found one to use."""
+        return [push.implicit for push in self._pushes]
 
     @property
     def own(self) -> "RequestContext":
@@ -174,16 +194,23 @@ class RequestContext:
     @property
     def app_depth(self) -> int:
         """How deep the application stack must stay while this context is pushed."""
-        return self._pushes[-1].depths.apps
+        return self._pushes[-1].apps
 
     def match_request(self) -> None:
         """Find the rule for the URL, or keep the reason why there is none for dispatch."""
-        if self.url_adapter is None:
-            return
-        try:
-            self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)
-        except HTTPException as error:
-            self.request.routing_exception = _without_frames(error)
+        request, url_map = self.request, self.app.url_map
+        match = url_map.recall(request.environ)
+        if match is None:
+            adapter = self.url_adapter
+            if adapter is None:
+                return
+            try:
+                match = adapter.match(return_rule=True)
+            except HTTPException as error:
+                request.routing_exception = _without_frames(error)
+                return
+            url_map.remember(request.environ, match)
+        request.url_rule, request.view_args = match
 
     def push(self) -> None:
         """Enter the lane; the first time, open the session and match the URL.
@@ -205,31 +232,41 @@ class RequestContext:
         if below is not None and below.preserved:
             below.end()
         self.enter()
-        if self.opened_session is None and self.original is None:
-            interface = self.app.session_interface
-            opened = interface.open_session(self.app, self.request)
-            self.opened_session = interface.make_null_session(self.app) if opened is None else opened
+        if self.opened_session is None and self.original is None and not self.session_waits:
+            self.session_waits = self.app.session_interface.may_wait(self.app, self.request)
+            if not self.session_waits:
+                self.open_session()
             # After the session, because a URL converter may want to look at it.
             self.match_request()
+
+    def open_session(self) -> "SessionMixin":
+        """Open the session, whether it waits or not. For contexts themselves."""
+        interface = self.app.session_interface
+        session = interface.open_session(self.app, self.request)
+        if session is None:
+            session = interface.make_null_session(self.app)
+        self.opened_session = session
+        return session
 
     def enter(self) -> None:
         """Enter the lane, and nothing else: no session is opened and no preserved context ends.
 
         For contexts themselves: everybody else calls :meth:`push`.
         """
-        below, base = request_stack.top, app_stack.top
-        taken = below is not None and below is not self and below.app_depth == len(app_stack.contents())
+        requests, apps = request_stack.contents(), app_stack.contents()
+        below, depth = requests[-1] if requests else None, len(apps)
+        taken = below is not None and below is not self and below.app_depth == depth
         implicit = self.bound_app_context
-        used = implicit or base
+        used = implicit or (apps[-1] if apps else None)
         if used is None or (implicit is None and (used.app is not self.app or taken)):
             used = implicit = AppContext(self.app)
         if implicit is not None:
             implicit.push()
+            depth += 1
         if not self._pushes:
             self.thrown_away = []
-        self.implicit_app_contexts.append(implicit)
-        depths = Depths(len(request_stack.push(self)), len(app_stack.contents()))
-        self._pushes.append(_Push(lane_of(request_stack), depths, used))
+        lane = lane_of(request_stack)
+        self._pushes.append(_Push(lane, len(request_stack.push(self)), depth, used, implicit))
         counts.request_pushed += 1
 
     def copy(self) -> "RequestContext":
@@ -240,7 +277,10 @@ class RequestContext:
         calls no teardown_request functions, for those must run once, and a copy may
         end before the request does, or after.
         """
-        return type(self)(self.app, self.request.environ, original=self.own)
+        own = self.own
+        if own.session_waits and own.opened_session is None:
+            own.open_session()  # now, so that both have the same one
+        return type(self)(self.app, self.request.environ, original=own)
 
     def pop(self, exc: BaseException | None = None) -> None:
         """Leave the lane: teardown functions, request stack, then the implicit application context.
@@ -296,7 +336,7 @@ class RequestContext:
 
         For contexts themselves: everybody else calls :meth:`pop` or :meth:`end`.
         """
-        floor = self._pushes[-1].depths
+        floor = self._pushes[-1]
         # First, so that the teardown functions see this request and no other.
         clear_above(self, floor, exc, errors, teardown)
         if len(self._pushes) == 1:
@@ -310,8 +350,7 @@ class RequestContext:
                 call_each(functions, self, floor, exc, errors)
                 self.ending = False
         take_off(request_stack, self, errors)
-        self._pushes.pop()
-        implicit = self.implicit_app_contexts.pop()
+        implicit = self._pushes.pop().implicit
         counts.request_popped += 1
         if implicit is not None:
             implicit.leave(exc, errors, teardown)

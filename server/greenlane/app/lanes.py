@@ -24,8 +24,20 @@ class Context(Protocol):
         """Take itself off its stack, unasked."""
 
 
+class Floor(Protocol):
+    """How deep the two stacks of a lane may be."""
+
+    @property
+    def requests(self) -> int:
+        """The request stack."""
+
+    @property
+    def apps(self) -> int:
+        """The application stack."""
+
+
 class Depths(NamedTuple):
-    """How deep the two stacks of a lane are."""
+    """How deep the two stacks of a lane are: a floor to clear down to later."""
 
     requests: int
     apps: int
@@ -50,7 +62,7 @@ def take_off(stack: LocalStack[T], context: T, errors: Errors) -> None:
 
 
 def clear_above(
-    context: Context, floor: Depths, exc: BaseException | None, errors: Errors, teardown: bool
+    context: Context, floor: Floor, exc: BaseException | None, errors: Errors, teardown: bool
 ) -> None:
     """Take off what somebody left above ``floor``: an error each, but none stays.
 
@@ -63,21 +75,24 @@ def clear_above(
             teardown function itself has left: that might never end.
 
     """
-    stacks: tuple[tuple[LocalStack[Any], int], ...] = (
-        (request_stack, floor.requests),
-        (app_stack, floor.apps),
-    )
-    for stack, depth in stacks:
-        while len(stack.contents()) > depth:
-            left: Context = stack.contents()[-1]
-            errors.append(AssertionError(f"{left!r} was left on top of {context!r}"))
-            left.leave(exc, errors, teardown)
+    while len(request_stack.contents()) > floor.requests:
+        _take_off_left(request_stack, context, exc, errors, teardown)
+    while len(app_stack.contents()) > floor.apps:
+        _take_off_left(app_stack, context, exc, errors, teardown)
+
+
+def _take_off_left(
+    stack: LocalStack[Any], context: Context, exc: BaseException | None, errors: Errors, teardown: bool
+) -> None:
+    left: Context = stack.contents()[-1]
+    errors.append(AssertionError(f"{left!r} was left on top of {context!r}"))
+    left.leave(exc, errors, teardown)
 
 
 def call_each(
     functions: Sequence[Callable[[BaseException | None], object]],
     context: Context,
-    floor: Depths,
+    floor: Floor,
     exc: BaseException | None,
     errors: Errors,
 ) -> None:

@@ -88,9 +88,18 @@ class SessionInterface(ABC):
         """Whether ``obj`` is a null session, which is never saved."""
         return isinstance(obj, self.null_session_class)
 
+    def may_wait(self, app: "App", request: "Request") -> bool:
+        """Whether opening may wait until the session is used, and be left out when it never is.
+
+        Only where nobody can tell: where neither :meth:`open_session` nor, for a
+        session that nobody touched, :meth:`save_session` does anything that shows.
+        By default it may not.
+        """
+        return False
+
     @abstractmethod
     def open_session(self, app: "App", request: "Request") -> SessionMixin | None:
-        """Open the session of ``request``, once, after its context has been pushed.
+        """Open the session of ``request``, once, when its context is pushed or later: see :meth:`may_wait`.
 
         Returns:
             The session, or None when sessions cannot work, for example for want
@@ -131,6 +140,14 @@ class SecureCookieSessionInterface(SessionInterface):
             "partitioned": config["SESSION_COOKIE_PARTITIONED"],
         }
 
+    def may_wait(self, app: "App", request: "Request") -> bool:
+        """Whether the client sent no cookie, so that its session is empty and will be left alone.
+
+        One that sent some may have a permanent session, to be set again on each reply. A
+        subclass says for itself: it may do more than is known here.
+        """
+        return type(self) is SecureCookieSessionInterface and "HTTP_COOKIE" not in request.environ
+
     def open_session(self, app: "App", request: "Request") -> SessionMixin | None:
         """Read the session from the cookie.
 
@@ -169,7 +186,7 @@ class SecureCookieSessionInterface(SessionInterface):
             return
         name = app.config["SESSION_COOKIE_NAME"]
         attributes = self.cookie_attributes(app)
-        response.vary.add("Cookie")
+        vary_on_cookie(response)
         if not session:
             response.delete_cookie(name, **attributes)
             return
@@ -178,3 +195,12 @@ class SecureCookieSessionInterface(SessionInterface):
             raise RuntimeError("The secret key was taken away while a session was open.")
         expires = datetime.now(UTC) + app.permanent_session_lifetime if session.permanent else None
         response.set_cookie(name, serializer.dumps(dict(session)), expires=expires, **attributes)
+
+
+def vary_on_cookie(response: "Response") -> None:
+    """Let ``response`` say that it depends on the cookie, whatever else it depends on."""
+    values = response.headers.getlist("Vary")
+    if not values:
+        response.headers.add("Vary", "Cookie")  # what follows would write the same, from a parsed set
+    elif values != ["Cookie"]:
+        response.vary.add("Cookie")

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from werkzeug.exceptions import HTTPException, default_exceptions
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Rule
 
 from greenlane.app.config import DEFAULTS, Config
+from greenlane.app.routing import AppMap
 
 if TYPE_CHECKING:
     from greenlane.app.wrappers import Response
@@ -46,7 +47,7 @@ class Setup:
         self.import_name = import_name
         self.name = import_name
         self.config = Config(DEFAULTS)
-        self.url_map = Map()
+        self.url_map = AppMap()
         self.view_functions: dict[str, View] = {}
         self.before_request_funcs: list[BeforeRequest] = []
         self.after_request_funcs: list[AfterRequest] = []
