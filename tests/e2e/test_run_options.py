@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from greenlane.cli.limits import LIMITS
 from greenlane.cli.run import run as command
 from greenlane.wsgi import Settings
 
@@ -160,3 +161,18 @@ def test_a_proxy_that_cannot_be_is_a_usage_error(fail: "Fail", arguments: list[s
     done = fail("told", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in " ".join(done.stderr.split())
+
+
+# What is written of them.
+
+
+def test_every_option_and_its_default_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.opts[0] in text, option.opts
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| (\S+) \|", text, re.MULTILINE))
+    for limit in LIMITS:
+        default = getattr(Settings(), limit.field)
+        shown = rows["--" + limit.field.replace("_", "-")]
+        assert shown == ("none" if default is None else f"{default:g}" if default % 1 else str(int(default)))
