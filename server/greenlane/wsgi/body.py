@@ -1,7 +1,7 @@
 """A request's body: what the application reads as `wsgi.input` (PEP 3333).
 
 Rule: it streams. Bytes are taken from the connection when the application asks
-for them, and never one that is not this body's. Must not know the application
+for them, and what is not this body's stays there. Must not know the application
 or the response.
 """
 
@@ -222,12 +222,17 @@ class SizedBody(Body):
 
 
 class ChunkedBody(Body):
-    """A body in chunks (RFC 9112, 7.1)."""
+    """A body in chunks (RFC 9112, 7.1).
 
-    __slots__ = ("_chunk", "_ended", "_taken")
+    Nobody knows where it ends before it does, so it takes what has arrived, and
+    gives back what stands behind its end.
+    """
+
+    __slots__ = ("_arrived", "_chunk", "_ended", "_taken")
 
     def __init__(self, stream: Stream, settings: Settings, *, awaits_continue: bool) -> None:
         super().__init__(stream, settings, awaits_continue=awaits_continue)
+        self._arrived = bytearray()  # cheap to take from in front, however many tiny chunks it holds
         self._chunk = 0
         self._taken = 0
         self._ended = False
@@ -243,10 +248,9 @@ class ChunkedBody(Body):
         if not self._chunk:
             self._begin_chunk()
             if not self._chunk:
-                self._read_trailers()
-                self._ended = True
+                self._end()
                 return b""
-        part = self._receive(min(size, self._chunk))
+        part = self._take_arrived(min(size, self._chunk)) or self._receive(min(size, self._chunk))
         self._chunk -= len(part)
         if not self._chunk and self._line(0) != b"":
             raise BadBodyError("a chunk is longer than its size")
@@ -263,7 +267,7 @@ class ChunkedBody(Body):
             raise BadBodyError(f"a body of more than {most} bytes", "413 Content Too Large")
         self._stream.take_turn()
 
-    def _read_trailers(self) -> None:
+    def _end(self) -> None:
         """Read the trailers, check them as fields, and forget them (RFC 9110, 6.5.1)."""
         lines = []
         left = self._settings.max_head_size
@@ -277,24 +281,25 @@ class ChunkedBody(Body):
                 raise BadBodyError(f"the trailers: {error}", error.status) from None
             if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
                 raise BadBodyError("the trailers speak of framing (RFC 9110, 6.5.1)")
+        self._ended = True
+        self._stream.pending = bytes(self._arrived) + self._stream.pending
 
     def _line(self, limit: int) -> bytes:
         """Read to the next CRLF and return what stands before it, at most `limit` bytes."""
-        stream = self._stream
-        line = stream.pending
-        while (end := line.find(b"\n", 0, limit + 2)) < 0:
-            if len(line) >= limit + 2:
+        arrived = self._arrived
+        while (end := arrived.find(b"\n", 0, limit + 2)) < 0:
+            if len(arrived) >= limit + 2:
                 raise BadBodyError("a line in a chunked body is too long")
-            # Not `_receive`: what follows the body must stay in `pending`.
-            stream.pending = b""
-            more = stream.receive(1 if stream.sparing else AT_ONCE, self._patience)
-            if not more:
-                raise BadBodyError("the client closed the connection before the end of the body")
-            stream.pending = line = line + more
-        stream.pending = line[end + 1 :]
-        if line[end - 1 : end] != b"\r" or b"\r" in line[: end - 1]:
+            arrived += self._receive(1 if self._stream.sparing else AT_ONCE)
+        line = self._take_arrived(end + 1)
+        if line[-2:] != b"\r\n" or b"\r" in line[:-2]:
             raise BadBodyError("a line in a chunked body does not end in CRLF")
-        return line[: end - 1]
+        return line[:-2]
+
+    def _take_arrived(self, size: int) -> bytes:
+        taken = bytes(self._arrived[:size])
+        del self._arrived[:size]
+        return taken
 
 
 def make_body(

@@ -96,12 +96,14 @@ class Connection:
         self._idle_since = monotonic()
         self._idle_timer = get_hub().loop.timer(self._settings.keep_alive)
         self._idle_timer.start(self._check_idle)
+        killed = True
         try:
             while self._await_request() and self._serve_request():
                 pass
+            killed = False
         finally:
             self.busy = False
-            self._close()
+            self._close(linger=not killed)
 
     def drain(self) -> None:
         """Close when idle; let a request that has begun finish, and then close.
@@ -240,7 +242,7 @@ class Connection:
         with suppress(OSError, ValueError):  # nobody reads it any more: no reason to lose a request
             self.server.log.write(format_entry(entry, self._settings.access_log))
 
-    def _close(self) -> None:
+    def _close(self, *, linger: bool) -> None:
         self._idle_timer.close()
         self._stream.close()
         sock = self._stream.sock
@@ -249,7 +251,7 @@ class Connection:
                 sock.unwrap()  # says goodbye (RFC 8446, 6.1), and does not wait for the answer
         with suppress(OSError):
             # The body's rest, or what a client sent behind it: more of it may be on its way.
-            if self._may_have_unread or self._body.unread != 0 or self._stream.look():
+            if linger and (self._may_have_unread or self._body.unread != 0 or self._stream.look()):
                 self._linger(sock)
         sock.close()
 
