@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from gevent import get_hub, sleep
-from gevent.socket import socket, wait_write
+from gevent.socket import socket, wait_read, wait_write
 
 from greenlane.wsgi.errors import ClientGoneError
 
@@ -136,23 +136,21 @@ class Stream:
             data = self._receive_late(size, patience)
         else:
             self.take_turn()
+        patience.account(0.0, len(data))
         self.ended = not data
         return data
 
     def _receive_late(self, size: int, patience: Patience) -> bytes:
-        if patience.left <= 0:
-            raise TimeoutError(_TOO_SLOW)
-        began = monotonic()
-        self.sock.settimeout(patience.left)
-        try:
-            data = self._recv(size)
-        except TimeoutError:
-            raise TimeoutError(_TOO_SLOW) from None
-        finally:
-            self.sock.settimeout(0.0)
-        self._turns = _IN_A_ROW
-        patience.account(monotonic() - began, len(data))
-        return data
+        # Waiting is not left to the socket: through TLS it would wait anew, and as long again, for each byte
+        # of a record that is not whole yet.
+        while True:
+            self._await(wait_read, patience)
+            try:
+                return self._recv(size)
+            except ssl.SSLWantWriteError:  # new keys were asked for, and the answer does not get out
+                self._await(wait_write, patience)
+            except _NOT_NOW:
+                continue
 
     def send(self, data: bytes | memoryview, patience: Patience) -> None:
         """Send all of `data`, in one write when the kernel takes it.
@@ -166,6 +164,7 @@ class Stream:
                 sent = self._send(data, 0, 0.0)
             except _NOT_NOW:
                 sent = 0
+            patience.account(0.0, sent)
             if sent < len(data):
                 self._send_late(memoryview(data)[sent:], patience)
             else:
@@ -201,7 +200,7 @@ class Stream:
                 try:
                     moved = os.sendfile(self.sock.fileno(), descriptor, position + sent, step)
                 except BlockingIOError:
-                    self._await_departure(patience)
+                    self._await(wait_write, patience)
                     continue
                 if not moved:
                     break  # the file has become shorter
@@ -212,11 +211,12 @@ class Stream:
             raise ClientGoneError(str(error)) from error
         return sent
 
-    def _await_departure(self, patience: Patience) -> None:
+    def _await(self, wait: Callable[..., None], patience: Patience) -> None:
+        """Wait until there is something to read or room to write. Raises `TimeoutError`."""
         if patience.left <= 0:
             raise TimeoutError(_TOO_SLOW)
         began = monotonic()
-        wait_write(self.sock.fileno(), timeout=patience.left)
+        wait(self.sock.fileno(), timeout=patience.left, timeout_exc=TimeoutError(_TOO_SLOW))
         self._turns = _IN_A_ROW
         patience.account(monotonic() - began, 0)
 
