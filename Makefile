@@ -49,9 +49,8 @@ behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tes
 pictures: $(VENV)/.ready ## print the journey of a request into docs/how-a-request-travels.md (maintainers)
 	@$(BIN)/python -m greenlane.demo.journey docs
 
-bench: $(VENV)/.ready ## the benchmarks: unreleased lanes, the cost of a lookup, how soon a race is found
-	@$(BIN)/python loadtest/bench/lanes.py
-	@$(BIN)/python loadtest/bench/interleave.py $(ARGS)
+bench: $(VENV)/.ready ## the benchmarks: beside other servers and Locals; what lanes and orders cost
+	@cd loadtest && ../$(BIN)/python -m bench $(ARGS)
 
 install: $(VENV)/.ready ## only the set-up
 

@@ -4,14 +4,11 @@ Runs 100,000 greenlets one after another, each of which sets a value that refers
 back to its greenlet and releases nothing, then prints how many entries are left
 and how large the process is, and does so again: for Greenlane's Local, for a dict keyed by the
 greenlet (nothing leaks across, everything stays), and for a dict keyed by
-``id(greenlet)`` (which inherits). Then the cost of a look-up, as a ratio to
-``threading.local`` measured in the same run.
+``id(greenlet)`` (which inherits). What a look-up costs is measured by `family`.
 """
 
 import gc
 import os
-import threading
-import timeit
 from collections.abc import Callable
 from typing import Any
 
@@ -22,11 +19,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from greenlane.context import Local, LocalStack
+from greenlane.context import Local
 
 GREENLETS = 100_000
-LOOKUPS = 1_000_000
-ROUNDS = 5
 MEMORY_ROUNDS = 4
 
 
@@ -92,14 +87,9 @@ def survivors(make: Callable[[], OwnLocal | GreenletKeyed]) -> list[tuple[int, i
     return rounds
 
 
-def best(statement: Callable[[], object]) -> float:
-    """Return the nanoseconds that one call takes, the best of several rounds."""
-    return min(timeit.repeat(statement, number=LOOKUPS, repeat=ROUNDS)) / LOOKUPS * 1e9
-
-
 @click.command(help=__doc__)
 def main() -> None:
-    """Print both tables."""
+    """Print the table."""
     console = Console()
     table = Table(
         title=f"Rounds of {GREENLETS:,} greenlets, one after another, none released", box=box.SIMPLE
@@ -119,24 +109,6 @@ def main() -> None:
         rounds = survivors(make)
         inherited, left, _ = rounds[-1]
         table.add_row(name, f"{inherited:,}", f"{left:,}", " ".join(f"{memory:.0f}" for *_, memory in rounds))
-    console.print(table)
-
-    native, local, stack = threading.local(), Local(), LocalStack[str]()
-    native.x = local.x = "value"
-    stack.push("value")
-    proxy = stack()
-    table = Table(title="One look-up, the best of five rounds of a million", box=box.SIMPLE)
-    for column in ("look-up", "ns", "x threading.local"):
-        table.add_column(column, justify="left" if column == "look-up" else "right")
-    base = best(lambda: native.x)
-    for name, statement in (
-        ("threading.local().x", lambda: native.x),
-        ("Local().x", lambda: local.x),
-        ("LocalStack().top", lambda: stack.top),
-        ("LocalProxy attribute", lambda: proxy.upper),
-    ):
-        cost = best(statement)
-        table.add_row(name, f"{cost:.0f}", f"{cost / base:.1f}")
     console.print(table)
 
 
