@@ -1,12 +1,13 @@
 """Session cookies are itsdangerous's, to the letter: what is kept between two of them changes none."""
 
 import hashlib
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadData, BadSignature, URLSafeTimedSerializer
 
 from greenlane.app import taggedjson
 from greenlane.app.signing import session_serializer
@@ -16,6 +17,7 @@ SALT = "greenlane.session"
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.tuples(st.text(), st.integers()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
 )
 
 
@@ -59,3 +61,43 @@ def test_every_secret_and_salt_has_a_key_of_its_own() -> None:
     assert session_serializer((b"key",), SALT).loads(signed) == {"user": "ada"}
     with pytest.raises(BadSignature):
         session_serializer(("key",), SALT).loads(signed, salt="another")
+
+
+@pytest.mark.parametrize("age", [-5, -1, 0, 1, 59, 60, 61, 10_000_000_000])
+def test_the_age_is_what_itsdangerous_makes_of_it(age: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B42: too old, just not, and from the future."""
+    ours, theirs = session_serializer(("key",), SALT), plain("key")
+    now = 20_000_000_000
+    monkeypatch.setattr(time, "time", lambda: now - age)
+    signed = ours.dumps({"user": "ada"})
+    assert signed == theirs.dumps({"user": "ada"}) or len(signed) > len(theirs.dumps({"user": "ada"}))
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert verdict(ours, signed) == verdict(theirs, signed)
+
+
+def verdict(serializer: URLSafeTimedSerializer, signed: str | bytes) -> Any:
+    try:
+        return serializer.loads(signed, max_age=60)
+    except BadData as error:
+        return type(error), str(error)
+
+
+@given(
+    st.binary(max_size=20),
+    st.sampled_from([b"", b".", b"!", b"AAAAAAAAAAAAAAAAAAAA", b"Zg", b"\xff"]),
+    st.booleans(),
+)
+def test_whatever_is_signed_is_judged_as_by_itsdangerous(payload: bytes, timestamp: bytes, dot: bool) -> None:
+    """B42: with the right key and a timestamp that is none, or a payload that cannot be read."""
+    ours, theirs = session_serializer(("key",), SALT), plain("key")
+    value = payload + b"." * dot + timestamp
+    signed = value + b"." + theirs.make_signer().get_signature(value)
+    assert verdict(ours, signed) == verdict(theirs, signed)
+    timed = theirs.make_signer().sign(payload)
+    assert verdict(ours, timed) == verdict(theirs, timed)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60))
+def test_whatever_comes_is_judged_as_by_itsdangerous(garbage: str | bytes) -> None:
+    """B42: and so is what nobody signed."""
+    assert verdict(session_serializer(("key",), SALT), garbage) == verdict(plain("key"), garbage)
