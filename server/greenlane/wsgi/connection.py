@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from gevent import Timeout, get_hub
+from gevent import get_hub
 from gevent.socket import socket
 from gevent.ssl import SSLSocket
 
@@ -20,13 +20,13 @@ from greenlane.wsgi.environ import make_environ, template
 from greenlane.wsgi.errors import BadRequestError, ClientGoneError
 from greenlane.wsgi.exchange import Exchange
 from greenlane.wsgi.files import RegularFile
-from greenlane.wsgi.framing import awaits_continue, keep_alive, request_body
+from greenlane.wsgi.framing import keep_alive, says_more
 from greenlane.wsgi.head import HeadParser
 from greenlane.wsgi.lane import own_lane, request_id
 from greenlane.wsgi.request import Request
 from greenlane.wsgi.response import encode_head, plain_error
 from greenlane.wsgi.settings import Settings
-from greenlane.wsgi.stream import AT_ONCE, Patience, Stream
+from greenlane.wsgi.stream import Patience, Stream
 
 _CLOSE = b"Connection: close\r\n"
 _DEFAULTS = Settings()
@@ -94,8 +94,7 @@ class Connection:
     def handle(self) -> None:
         """Serve until the client or the server has had enough. Returns when the connection is closed."""
         self._idle_since = monotonic()
-        self._idle_timer = get_hub().loop.timer(self._settings.keep_alive)
-        self._idle_timer.start(self._check_idle)
+        self._start_idle_timer(self._settings.keep_alive)
         killed = True
         try:
             while self._await_request() and self._serve_request():
@@ -138,14 +137,19 @@ class Connection:
         self.busy = bool(stream.pending)
         return self.busy
 
+    def _start_idle_timer(self, seconds: float) -> None:
+        self._idle_timer = get_hub().loop.timer(seconds)  # a new one: a timer's time cannot be changed
+        self._idle_timer.start(self._check_idle)
+
     def _check_idle(self) -> None:
-        """Stop waiting for a request that took too long, or look again later. Runs in the hub."""
+        """Stop waiting for a request that took too long, and look again later. Runs in the hub."""
+        self._idle_timer.close()
         left = self._idle_since + self._settings.keep_alive - monotonic()
-        if left > 0 or self.busy:
-            # One timer that looks now and then, and not one started and stopped for each request.
-            self._idle_timer.start(left if left > 0 else self._settings.keep_alive, self._check_idle)
-        else:
+        if left <= 0 and not self.busy:
             self._stream.stop_waiting(_StopWaitingError())
+        # One timer that looks now and then, and not one started and stopped for each request. Also when there
+        # was nothing to wait for: the rest of a body may still be thrown away, and the waiting comes after.
+        self._start_idle_timer(left if left > 0 else self._settings.keep_alive)
 
     def _serve_request(self) -> bool:
         """Read one request and answer it; whether another may follow."""
@@ -175,10 +179,10 @@ class Connection:
         """Read one request to the end of its head. Raises what `HeadParser.read` does."""
         head = self._heads.read(self._stream)
         environ = make_environ(self._common, head)
-        framing, size = request_body(head, self._settings.max_body_size)
-        awaits = awaits_continue(head, framing)
-        body = self._body = make_body(self._stream, self._settings, framing, size, awaits_continue=awaits)
-        environ["wsgi.input"] = body
+        body: Body | EmptyBody = EMPTY  # as the template has it: most requests have none
+        if says_more(head):
+            body = environ["wsgi.input"] = make_body(self._stream, self._settings, head)
+        self._body = body
         self._patience.renew()
         self._served += 1
         return Request(environ, body, head.line, head.method, head.http_1_1, keep_alive(head))
@@ -244,6 +248,7 @@ class Connection:
 
     def _close(self, *, linger: bool) -> None:
         self._idle_timer.close()
+        self._heads.close()
         self._stream.close()
         sock = self._stream.sock
         with suppress(OSError):
@@ -252,16 +257,8 @@ class Connection:
         with suppress(OSError):
             # The body's rest, or what a client sent behind it: more of it may be on its way.
             if linger and (self._may_have_unread or self._body.unread != 0 or self._stream.look()):
-                self._linger(sock)
+                self._stream.linger(self._settings.linger)
         sock.close()
-
-    def _linger(self, sock: socket) -> None:
-        """Close in two steps, so that unread bytes do not reset the connection (RFC 9112, 9.6)."""
-        with suppress(_StopWaitingError), Timeout(self._settings.linger, _StopWaitingError):
-            sock.settimeout(None)
-            sock.shutdown(native.SHUT_WR)
-            while sock.recv(AT_ONCE):
-                self._stream.take_turn()
 
 
 def _host(address: object) -> str:

@@ -10,6 +10,7 @@ next request on the connection would be made of somebody else's bytes
 
 import math
 import re
+from typing import Any
 
 import httptools
 
@@ -52,6 +53,8 @@ _COMMON_NAMES = (
     b"Referer Origin Authorization Cache-Control If-None-Match If-Modified-Since Range Transfer-Encoding "
     b"Expect Upgrade X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host X-Request-Id Priority"
 ).split()
+
+_NO_FIELDS: dict[str, str] = {}
 
 _keys: dict[bytes, str] = {}
 _hosts: set[str] = set()
@@ -117,10 +120,10 @@ class HeadParser:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._fields: dict[str, str] = {}
+        self._fields = _NO_FIELDS
         self._complete = self._last = False
         self._refusal: BadRequestError | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
 
     def read(self, stream: Stream) -> Head:
         """Read one head from `stream`, whose first byte is pending, and leave what follows it there.
@@ -206,6 +209,7 @@ class HeadParser:
                 self._renew()  # it waits for the end of the connection, or for a body, which it does not get
         if not self._complete:
             raise BadRequestError("llhttp sees no end of the head")
+        self._fields = _NO_FIELDS  # or an idle connection would keep those of its last request
         return fields
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -228,6 +232,10 @@ class HeadParser:
         """Take note that llhttp saw the end of the head."""
         self._complete = True
         self._last = not self._parser.should_keep_alive()  # of the two it heeds Proxy-Connection too
+
+    def close(self) -> None:
+        """Let go of llhttp, which refers back to this: nothing is left to the collector."""
+        self._parser = None
 
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)

@@ -20,6 +20,7 @@ from gevent.ssl import SSLSocket
 from greenlane.wsgi.connection import Connection
 from greenlane.wsgi.response import encode_head, plain_error
 from greenlane.wsgi.settings import Settings
+from greenlane.wsgi.stream import Stream
 
 _KILL_TIMEOUT = 1.0
 """Seconds for a request that is cut off to run its `finally` blocks."""
@@ -111,10 +112,12 @@ class WSGIServer(GeventServer):
         host = address[0]
         self._addresses[host] += 1
         try:
-            if self._addresses[host] <= most:
+            connections = self._addresses[host]
+            if connections <= most:
                 self._serve(sock, address)
-            else:
-                _turn_away(sock)
+            elif self._tls is None:  # no handshake for it, so nothing that it could read
+                # Those that linger are counted too: an address holds no more than twice its share.
+                _turn_away(sock, self.settings.linger if connections <= 2 * most else 0.0)
         finally:
             self._addresses[host] -= 1
             if not self._addresses[host]:
@@ -192,9 +195,18 @@ class WSGIServer(GeventServer):
             self.do_handle(*accepted)
 
 
-def _turn_away(sock: socket.socket) -> None:
-    """Tell a client that it has enough connections, if it can be told at once."""
+def _turn_away(sock: socket.socket, linger: float) -> None:
+    """Tell a client that it has enough connections, if it can be told at once.
+
+    Args:
+        sock: the connection.
+        linger: how long to wait for the client's own close, in seconds: its request may be on its way.
+
+    """
     head, body = plain_error("503 Service Unavailable")
+    stream = Stream(sock)
     with suppress(OSError):
-        sock.settimeout(0.0)
         sock.send(encode_head(head, b"Connection: close\r\n") + body)
+        if linger:
+            stream.linger(linger)
+    stream.close()

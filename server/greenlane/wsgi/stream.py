@@ -9,11 +9,13 @@ where there is nothing does a greenlet wait, with a time after which it stops.
 """
 
 import os
+import socket as native
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
-from gevent import get_hub, sleep
+from gevent import Timeout, get_hub, sleep
 from gevent.socket import socket, wait_read, wait_write
 
 from greenlane.wsgi.errors import ClientGoneError
@@ -219,6 +221,22 @@ class Stream:
         wait(self.sock.fileno(), timeout=patience.left, timeout_exc=TimeoutError(_TOO_SLOW))
         self._turns = _IN_A_ROW
         patience.account(monotonic() - began, 0)
+
+    def linger(self, seconds: float) -> None:
+        """Say that nothing more will come, and wait for the client to say so: read what it sends until then.
+
+        Whoever closes while bytes are unread resets the connection, and may destroy what is on its way
+        to the client (RFC 9112, 9.6).
+
+        Args:
+            seconds: how long to wait at most.
+
+        """
+        with suppress(OSError), Timeout(seconds, TimeoutError(_TOO_SLOW)):
+            self.sock.settimeout(None)
+            self.sock.shutdown(native.SHUT_WR)
+            while self.sock.recv(AT_ONCE):
+                self.take_turn()
 
     def take_turn(self) -> None:
         """Count one operation that did not wait; after several, let the other greenlets run once."""
