@@ -71,7 +71,7 @@ def format_entry(entry: Entry, form: AccessLog) -> str:
 
 
 def _plain(text: str) -> str:
-    if text.isascii() and text.isprintable() and '"' not in text:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return text
     return text.encode("unicode_escape").decode("ascii").replace('"', "\\x22")
 

@@ -43,6 +43,6 @@ def regular_file(wrapper: FileWrapper) -> RegularFile | None:
         status = os.fstat(descriptor)
     except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return RegularFile(descriptor, position, max(0, status.st_size - position))
+    size = status.st_size - position
+    # Of size 0 are also the files of /proc, which have content all the same: reading tells.
+    return RegularFile(descriptor, position, size) if stat.S_ISREG(status.st_mode) and size > 0 else None
