@@ -86,6 +86,11 @@ class Cell:
         """Requests a second, by round."""
         return [one.rate for one in self.rounds]
 
+    @property
+    def core_rates(self) -> list[float]:
+        """Requests for each second of processor time that the server used, by round."""
+        return [one.rate / one.server_core for one in self.rounds]
+
     def middle(self, name: str) -> float:
         """Return the median over the rounds of the field ``name``."""
         return median(float(getattr(one, name)) for one in self.rounds)
@@ -155,10 +160,21 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether an aim is reached; ``value`` is None where it was not measured."""
+    """Whether an aim is reached.
+
+    Attributes:
+        aim: what it is about.
+        value: what was measured; None where that failed. It alone is judged.
+        per_core: the same for each second of processor time of the servers instead of each second. Where
+            others ran on the server's core it is the truer one; a server that waits looks too good by it.
+        floor, goal: the bounds in words.
+        floor_met, goal_met: None where ``value`` is.
+
+    """
 
     aim: str
     value: float | None
+    per_core: float | None = None
     floor: str
     goal: str
     floor_met: bool | None
@@ -197,10 +213,14 @@ class Report:
 
     def ratio(self, workload: str, one: str, other: str) -> Ratio | None:
         """Return how many times the throughput of ``other`` ``one`` has; None without two valid cells."""
-        cells = self.cell(workload, one), self.cell(workload, other)
-        if cells[0] is None or cells[1] is None or cells[0].fault or cells[1].fault:
+        cells = self._pair(workload, one, other)
+        return Ratio.of(cells[0].rates, cells[1].rates) if cells else None
+
+    def _pair(self, workload: str, one: str, other: str) -> tuple[Cell, Cell] | None:
+        first, second = self.cell(workload, one), self.cell(workload, other)
+        if first is None or second is None or first.fault or second.fault:
             return None
-        return Ratio.of(cells[0].rates, cells[1].rates)
+        return first, second
 
     def verdicts(self, server: str) -> list[Verdict]:
         """Judge every aim for ``server`` whose workload and peer were measured."""
@@ -224,11 +244,13 @@ class Report:
         return found
 
     def _throughput(self, aim: Aim, server: str) -> Verdict:
-        ratio = self.ratio(aim.workload, server, aim.peer)
-        value = ratio.value if ratio else None
+        cells = self._pair(aim.workload, server, aim.peer)
+        value = Ratio.of(cells[0].rates, cells[1].rates).value if cells else None
+        per_core = Ratio.of(cells[0].core_rates, cells[1].core_rates).value if cells else None
         return Verdict(
             aim=f"{aim.workload}: times {aim.peer}",
             value=value,
+            per_core=per_core,
             floor=f"{aim.floor:.1f}",
             goal=f"{aim.goal:.1f}",
             floor_met=None if value is None else value >= aim.floor,

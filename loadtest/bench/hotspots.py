@@ -1,6 +1,7 @@
 """Where Greenlane's own time goes under one load: what `sampler` counted, as tables."""
 
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,9 +28,9 @@ def run(name: str, seconds: int, console: Console) -> None:
         plain = server.command(start)
         command = [sys.executable, "-m", "bench.sampler", str(path), *plain[plain.index("run") :]]
         with serving(server, start, cores.server, Path(folder), command=command) as running:
-            rate = measure.load_once(bench, running, workload).rate
+            rate = measure.load_once(bench, running, workload, lambda: running.signal(signal.SIGUSR2)).rate
         found = json.loads(path.read_text())
-    show(found, f"{workload.title}: {rate:,.0f} requests/s under the sampler", console)
+    show(found, f"{workload.title}: {rate:,.0f} requests/s, {found['samples']:,} samples", console)
 
 
 def show(found: dict[str, Any], title: str, console: Console, *, most: int = 30) -> None:
@@ -43,7 +44,7 @@ def show(found: dict[str, Any], title: str, console: Console, *, most: int = 30)
         ("module", [(name, own, own) for name, own in modules.items()]),
         ("function", [(name, own, total) for name, (own, total) in found["functions"].items()]),
     ):
-        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+        table = Table(title=f"{title}, by {heading}", title_justify="left", box=box.SIMPLE)
         table.add_column(heading)
         table.add_column("own", justify="right")
         if heading == "function":

@@ -83,8 +83,16 @@ def run_round(bench: Bench, workload: Workload, server: Server) -> Round:
         return Round(problem=str(error))
 
 
-def load_once(bench: Bench, running: Running, workload: Workload) -> Round:
+def load_once(
+    bench: Bench, running: Running, workload: Workload, warm: Callable[[], None] = lambda: None
+) -> Round:
     """Check a running server's replies, warm it, and load it.
+
+    Args:
+        bench: where and how long.
+        running: the server.
+        workload: what is asked.
+        warm: called when it is warm, before the load that counts.
 
     Raises:
         CannotRun: a reply was wrong, or the server or wrk failed.
@@ -93,6 +101,7 @@ def load_once(bench: Bench, running: Running, workload: Workload) -> Round:
     headers = replies.check(running.port, workload)
     url = running.url + workload.path
     wrk.load(url, workload.load, _WARMING, bench.cores.load, headers)
+    warm()
     used, began = running.cpu(), time.monotonic()
     found = wrk.load(url, workload.load, bench.seconds, bench.cores.load, headers)
     share = (running.cpu() - used) / (time.monotonic() - began)

@@ -89,6 +89,10 @@ class Running:
         times = [member.cpu_times() for member in self._family()]
         return float(sum(one.user + one.system for one in times))
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its first process."""
+        self._process.send_signal(number)
+
     def check(self) -> None:
         """Raise `CannotRun` with what it said last, if it has ended."""
         if self._process.poll() is not None:
