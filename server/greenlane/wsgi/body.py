@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from greenlane.wsgi.errors import BadBodyError, BadRequestError
-from greenlane.wsgi.framing import RequestBody
-from greenlane.wsgi.head import TOKEN, HeadParser
+from greenlane.wsgi.framing import RequestBody, awaits_continue, request_body
+from greenlane.wsgi.head import TOKEN, Head, HeadParser
 from greenlane.wsgi.settings import Settings
 from greenlane.wsgi.stream import AT_ONCE, Patience, Stream
 
@@ -302,12 +302,17 @@ class ChunkedBody(Body):
         return taken
 
 
-def make_body(
-    stream: Stream, settings: Settings, framing: RequestBody, size: int, *, awaits_continue: bool
-) -> Body | EmptyBody:
-    """Return the body that a head announced."""
+def make_body(stream: Stream, settings: Settings, head: Head) -> Body | EmptyBody:
+    """Return the body that a head announces.
+
+    Raises:
+        BadRequestError: where it ends is in doubt, it is too large, or the client expects what is not known.
+
+    """
+    framing, size = request_body(head, settings.max_body_size)
+    awaits = awaits_continue(head, framing)
     if framing is RequestBody.CHUNKED:
-        return ChunkedBody(stream, settings, awaits_continue=awaits_continue)
-    if framing is RequestBody.SIZED and size:
-        return SizedBody(stream, settings, size, awaits_continue=awaits_continue)
+        return ChunkedBody(stream, settings, awaits_continue=awaits)
+    if size:
+        return SizedBody(stream, settings, size, awaits_continue=awaits)
     return EMPTY

@@ -112,9 +112,10 @@ class Exchange:
                 result = self._application(environ, self.start_response)
                 self._respond(result)
             finally:
-                close = getattr(result, "close", None)
-                if close is not None:
-                    close()
+                if result.__class__ is not list:  # which has no `close`, and looking for it takes time
+                    close = getattr(result, "close", None)
+                    if close is not None:
+                        close()
         except (GreenletExit, KeyboardInterrupt):
             raise
         except ClientGoneError:

@@ -99,8 +99,15 @@ RESPONSE_BODY = _table(4,
 _MAX_DIGITS = 19
 """Of a size: 64 bits have no more, and `int` refuses thousands."""
 
+_OF_A_BODY = frozenset(("CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"))
+
 _NO_BODY = (RequestBody.NONE, 0)
 _CHUNKED = (RequestBody.CHUNKED, 0)
+
+
+def says_more(head: Head) -> bool:
+    """Whether a head says anything about a body: if not, there is none, and nothing else to ask here."""
+    return not _OF_A_BODY.isdisjoint(head.fields)
 
 
 def request_body(head: Head, max_size: int | None) -> tuple[RequestBody, int]:
