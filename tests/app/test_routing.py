@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -152,12 +153,47 @@ def test_a_path_without_variable_parts_is_matched_once() -> None:
     assert app.url_map.recall(environ_of("/static", "POST", "localhost", None)) is None
 
 
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"path": "/<x>"},
+        {"path": "//static"},
+        {"path": "static"},
+        {"path": "/static/"},
+        {"method": "POST"},
+        {"method": "get"},
+        {"host": None},
+        {"host": "a..b"},
+        {"host": "x" * 64},
+        {"upgrade": "h2c"},
+        {"upgrade": "websocket"},
+    ],
+)
+def test_a_request_that_differs_is_not_the_one_that_was_remembered(different: dict[str, Any]) -> None:
+    """B33: in anything that Werkzeug looks at, and whichever comes first."""
+    usual: dict[str, Any] = {"path": "/static", "method": "GET", "host": "localhost", "upgrade": None}
+    wanted: list[dict[str, Any]] = [
+        {"string": "/static", "methods": ["GET"], "endpoint": "s"},
+        {"string": "/<x>", "endpoint": "x"},
+    ]
+    expected = [
+        by_werkzeug(Map([Rule(**options) for options in wanted]), environ_of(**{**usual, **change}))
+        for change in ({}, different)
+    ]
+    app = App("routes")
+    for options in wanted:
+        app.url_map.add(Rule(**options))
+    for _ in range(3):
+        assert by_us(app, environ_of(**usual)) == expected[0]
+        assert by_us(app, environ_of(**{**usual, **different})) == expected[1]
+
+
 def test_the_memory_has_a_bound() -> None:
     """B33: clients choose paths, methods and hosts; none of them fills it."""
     app = App("routes")
     app.add_url_rule("/", view_func=lambda: "", endpoint="root")
     app.url_map.add(Rule("/any", endpoint="any"))
-    app.url_map.add(Rule("/<x>", endpoint="x"))
+    app.url_map.add(Rule("/<x>", endpoint="x", methods=["GET"]))
     for number in range(1_100):
         for path in ("/", "/any", f"/{number}", "/<x>"):
             by_us(app, environ_of(path, "GET", f"host{number}.example", None))

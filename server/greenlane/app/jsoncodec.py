@@ -44,6 +44,11 @@ def loads(text: str | bytes, **kwargs: Any) -> Any:
         raise ValueError("the JSON is nested too deeply") from None
 
 
+def compact(obj: Any) -> str:
+    """Serialize ``obj`` without spaces; see :func:`dumps`."""
+    return _COMPACT.encode(obj)
+
+
 def _default(obj: Any) -> Any:
     if isinstance(obj, date):
         return http_date(obj)
@@ -54,3 +59,7 @@ def _default(obj: Any) -> Any:
     if hasattr(obj, "__html__"):
         return str(obj.__html__())
     raise TypeError(f"Object of type {type(obj).__name__} is not JSON serializable")
+
+
+# Made once: json.dumps() would make a new one at each call.
+_COMPACT = json.JSONEncoder(separators=(",", ":"), default=_default)

@@ -55,10 +55,11 @@ def depths() -> Depths:
 
 def take_off(stack: LocalStack[T], context: T, errors: Errors) -> None:
     """Pop ``context``, and nothing else should somebody have popped or released it meanwhile."""
-    if stack.top is context:
-        stack.pop()
-    else:
-        errors.append(AssertionError(f"{context!r} was gone before its end: on top is {stack.top!r}"))
+    top = stack.pop()
+    if top is not context:
+        if top is not None:
+            stack.push(top)
+        errors.append(AssertionError(f"{context!r} was gone before its end: on top is {top!r}"))
 
 
 def clear_above(

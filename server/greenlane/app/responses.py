@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from greenlane.app.app import App
     from greenlane.app.wrappers import Response
 
+# Tuples, because "str | bytes" would make a new type each time.
+_BODIES = (str, bytes, bytearray, Iterator)
+_JSON = (dict, list)
+
 _ALLOWED = (
     "A view returns a str, bytes, dict or list (for JSON), an iterator, a Response, a WSGI application, "
     "or a tuple of one of these with a status, headers, or both."
@@ -42,8 +46,7 @@ def make_response(app: "App", value: Any) -> "Response":
 
 def json_response(app: "App", value: Any) -> "Response":
     """Answer ``value`` as JSON, in one line."""
-    text = jsoncodec.dumps(value, separators=(",", ":"))
-    return app.response_class(f"{text}\n", mimetype="application/json")
+    return app.response_class(f"{jsoncodec.compact(value)}\n", mimetype="application/json")
 
 
 def _unpack(value: tuple[Any, ...]) -> tuple[Any, Any, Any]:
@@ -64,9 +67,9 @@ def _unpack(value: tuple[Any, ...]) -> tuple[Any, Any, Any]:
 def _from_body(app: "App", body: Any) -> "Response":
     if isinstance(body, app.response_class):
         return body
-    if isinstance(body, str | bytes | bytearray | Iterator):
+    if isinstance(body, _BODIES):
         return app.response_class(cast(Any, body))
-    if isinstance(body, dict | list):
+    if isinstance(body, _JSON):
         return json_response(app, body)
     if body is None:
         raise TypeError(f"{_view()} returned None, or ended without a return statement. {_ALLOWED}")

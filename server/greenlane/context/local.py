@@ -92,7 +92,7 @@ class Local:
         if name in _own_names:
             return object.__getattribute__(self, name)
         try:
-            return ident_func_of(self)().__dict__[LANE][_key_of(self)][name]
+            return _ident_func_of(self)().__dict__[LANE][_key_of(self)][name]
         except (KeyError, RuntimeError):
             raise AttributeError(name) from None  # which makes Python ask __getattr__
 
@@ -104,7 +104,7 @@ class Local:
 
     def __setattr__(self, name: str, value: Any) -> None:
         try:
-            ident_func_of(self)().__dict__[LANE][_key_of(self)][name] = value
+            _ident_func_of(self)().__dict__[LANE][_key_of(self)][name] = value
         except (KeyError, AttributeError, RuntimeError):
             self.__storage__.own(current_ident(self.__ident_func__))[name] = value
 
@@ -120,7 +120,7 @@ class Local:
 _own_names = frozenset(dir(Local))
 
 # Its slots, read with no detour through __getattribute__.
-ident_func_of: "Callable[[Local], IdentFunc]" = vars(Local)["__ident_func__"].__get__
+_ident_func_of: "Callable[[Local], IdentFunc]" = vars(Local)["__ident_func__"].__get__
 _key_of: "Callable[[Local], int]" = vars(Local)["__key__"].__get__
 
 

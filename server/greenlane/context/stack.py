@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from greenlane.context.local import Local, ident_func_of
+from greenlane.context.local import Local
 from greenlane.context.proxy import LocalProxy
 from greenlane.context.storage import LANE, IdentFunc, Values, current_ident
 
@@ -26,21 +26,24 @@ class LocalStack(Generic[T]):
     the greenlet: code that runs in the copy sees the same stack.
     """
 
-    __slots__ = ("__weakref__", "_key", "_local", "_storage")
+    __slots__ = ("__weakref__", "_ident_func", "_key", "_local", "_storage")
 
     def __init__(self) -> None:
         self._local = local = Local()
+        # The Local's, at hand: they are read several times for each request.
         self._storage = local.__storage__
         self._key = self._storage.key
+        self._ident_func: IdentFunc = local.__ident_func__
 
     @property
     def __ident_func__(self) -> IdentFunc:
         """The function whose result keys the stacks. Setting it starts over for new idents."""
-        return ident_func_of(self._local)
+        return self._ident_func
 
     @__ident_func__.setter
     def __ident_func__(self, ident_func: IdentFunc) -> None:
         object.__setattr__(self._local, "__ident_func__", ident_func)
+        self._ident_func = ident_func
 
     def __release_local__(self) -> None:
         """Drop the current ident's whole stack."""
@@ -60,7 +63,7 @@ class LocalStack(Generic[T]):
         """Put ``obj`` on top of the current ident's stack and return that stack."""
         values = self._values()
         if values is None:
-            values = self._storage.own(current_ident(self.__ident_func__))
+            values = self._storage.own(current_ident(self._ident_func))
         stack: list[T] | None = values.get("stack")
         if stack is None:
             values["stack"] = stack = []
@@ -88,7 +91,7 @@ class LocalStack(Generic[T]):
     def top(self) -> T | None:
         """The item on top of the current ident's stack; None when there is none."""
         try:  # the short way, for whoever has something on it: every use of a proxy comes here
-            item: T | None = ident_func_of(self._local)().__dict__[LANE][self._key]["stack"][-1]
+            item: T | None = self._ident_func().__dict__[LANE][self._key]["stack"][-1]
         except (KeyError, AttributeError, IndexError, RuntimeError):
             stack = self.contents()
             item = stack[-1] if stack else None
@@ -106,11 +109,11 @@ class LocalStack(Generic[T]):
         exception for each look costs more than the look.
         """
         try:
-            lane = ident_func_of(self._local)().__dict__.get(LANE)
+            lane = self._ident_func().__dict__.get(LANE)
         except (AttributeError, RuntimeError):
             lane = None
         if lane is None:  # no greenlet perhaps, or the interpreter is going away
-            return self._storage.find(current_ident(self.__ident_func__))
+            return self._storage.find(current_ident(self._ident_func))
         values: Values | None = lane.get(self._key)
         return values
 
