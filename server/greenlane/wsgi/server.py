@@ -94,8 +94,13 @@ class WSGIServer(GeventServer):
 
     def update_environ(self) -> None:
         """Fill in SERVER_NAME and SERVER_PORT: without gevent's reverse look-up, which may take seconds."""
+        if self._tls is not None:
+            self.environ["wsgi.url_scheme"] = "https"
         if isinstance(self.address, tuple):
             self.environ.setdefault("SERVER_NAME", self.address[0])
+        else:  # a Unix socket has neither, and URLs that are made of them must have both
+            self.environ.setdefault("SERVER_NAME", "localhost")
+            self.environ.setdefault("SERVER_PORT", "80" if self._tls is None else "443")
         super().update_environ()
 
     def do_handle(self, *args: Any) -> None:
@@ -141,11 +146,14 @@ class WSGIServer(GeventServer):
     def _shake_hands(self, sock: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         """Begin TLS, within the time of a head. Raises `OSError`, and `TimeoutError` as one."""
         greenlet = getcurrent()
+        secured: SSLSocket = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._handshakes.add(greenlet)
         try:
-            secured: SSLSocket = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             with Timeout(self.settings.head_timeout, TimeoutError("the TLS handshake took too long")):
                 secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
         finally:
             self._handshakes.discard(greenlet)
         return secured
