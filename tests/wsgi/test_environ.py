@@ -60,14 +60,8 @@ REQUESTS = [
     (b"GET /nothing HTTP/1.1\r\nHost: test\r\n\r\n", b""),
     (b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n", b"from a file"),
     (b"GET http://test:80/a?b HTTP/1.1\r\nHost: else\r\n\r\n", b"Hello, "),
-    (
-        b"POST / HTTP/1.1\r\nHost: test\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\na\nb\nc",
-        b"Hello, a\nb\nc",
-    ),
-    (
-        b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n2\r\n\nc\r\n0\r\n\r\n",
-        b"Hello, a\nb\nc",
-    ),
+    (POST + b"Content-Type: a/b\r\nContent-Length: 5\r\n\r\na\nb\nc", b"Hello, a\nb\nc"),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n2\r\n\nc\r\n0\r\n\r\n", b"Hello, a\nb\nc"),
     (b"GET / HTTP/1.1\r\nHost: test\r\nCookie: a=1\r\nX-A: \xe9\r\nConnection: close\r\n\r\n", b"Hello, "),
 ]
 
