@@ -200,7 +200,6 @@ class Response(WerkzeugResponse):
             and type(body[0]) is bytes
             and self._has_short_ways
             and not self._on_close
-            and not self.direct_passthrough
             and status >= 200
             and status not in (204, 304)
             and environ["REQUEST_METHOD"] != "HEAD"
