@@ -1,6 +1,7 @@
 """The measuring, with a server of the tests' own: the order, the checks of replies, and what ends when."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,20 @@ module, _, name = sys.argv[1].partition(":")
 app = getattr(importlib.import_module(module), name)
 make_server("127.0.0.1", int(sys.argv[2]), app, Threads, Quiet).serve_forever()
 """
+
+
+ECHOING = """\
+import json
+from urllib.parse import parse_qs
+
+def app(environ, start_response):
+    query = parse_qs(environ["QUERY_STRING"])
+    start_response("200 OK", [("Set-Cookie", "session=1; Path=/")])
+    visits = {visits} if environ.get("HTTP_COOKIE") else 1
+    return [json.dumps(dict(nonce={nonce}, visits=visits)).encode()]
+
+"""
+"""An echo that answers ``nonce`` and counts ``visits`` of whoever has a cookie."""
 
 
 def plain(start: Start) -> list[str]:
@@ -94,6 +109,7 @@ def test_a_server_runs_on_its_core_and_ends_with_the_block(tmp_path: Path) -> No
         assert process.cpu_affinity() == [cores.server]
     assert os.sched_getaffinity(0) == before
     assert not process.is_running()
+    assert running._process.returncode == -signal.SIGTERM, "it was killed and not asked to end"
 
 
 @TWO_CORES
@@ -132,6 +148,22 @@ def test_a_wrong_reply_is_noticed(workload: Workload, tmp_path: Path) -> None:
     app = "bare:hello" if workload.app != "bare:hello" else "bare:document"
     with serving(OURS, start(app), two_cores().server, tmp_path) as running, pytest.raises(CannotRun):
         replies.check(running.port, workload)
+
+
+@TWO_CORES
+@pytest.mark.parametrize(
+    ("nonce", "visits", "told"),
+    [("'another'", "2", "a wrong reply to nonce"), ("query['nonce'][0]", "1", "the session does not count")],
+)
+def test_an_echo_that_mixes_things_up_is_noticed(nonce: str, visits: str, told: str, tmp_path: Path) -> None:
+    asked = start("")
+    program = PLAIN.partition("module,")[0] + ECHOING.format(nonce=nonce, visits=visits)
+    command = [sys.executable, "-c", f"{program}{PLAIN.splitlines()[-1]}", "", str(asked.port)]
+    with (
+        serving(OURS, asked, two_cores().server, tmp_path, command=command) as running,
+        pytest.raises(CannotRun, match=told),
+    ):
+        replies.check(running.port, ECHO)
 
 
 @TWO_CORES

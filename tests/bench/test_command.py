@@ -1,4 +1,4 @@
-"""wrk: what it prints is read right, and that it is missing is said in one line."""
+"""The command line, and wrk: what it prints is read right, and that it is missing is said in one line."""
 
 import subprocess
 import sys
@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench import wrk
+from bench.figures import Report, write
 from bench.refusal import CannotRun
+from bench.sheets import BEGIN, END
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +57,24 @@ def test_without_wrk_there_is_one_clear_line(arguments: list[str], tmp_path: Pat
     assert done.stderr.count("\n") == 1
     assert "apt-get install wrk" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_report_is_shown_again_without_measuring(report: Report, tmp_path: Path) -> None:
+    write(report, tmp_path / "bench.json", "greenlane")
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}{END}")
+    done = bench("--from", str(tmp_path / "bench.json"), "--markdown", str(page), path=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "NOT reached" in done.stdout
+    assert "NOT reached" in page.read_text()
+
+
+def test_a_file_that_is_no_report_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text("{}")
+    done = bench("--from", str(path), path=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == f"bench: {path} is no report of this benchmark: KeyError('schema')\n"
 
 
 def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
