@@ -32,6 +32,7 @@ client sends nothing more and waits for the server. A line that begins with `#` 
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,33 +271,48 @@ class Wire:
             log.seek(0)
             log.truncate()
 
-    def talk(self, *pieces: bytes, hang_up: bool = False) -> bytes:
+    def talk(self, *pieces: bytes) -> bytes:
         """Send the pieces, each on its own, and read until the server closes.
 
         Args:
             pieces: the server has read one before the next is sent.
-            hang_up: whether the client closes its side behind them.
 
         Raises:
             TimeoutError: the server neither sent anything nor closed for `TIMEOUT` seconds.
             ConnectionResetError: it closed with bytes unread, which may destroy a reply (RFC 9112, 9.6).
 
         """
-        with socket.create_connection(("127.0.0.1", self.server.server_port), timeout=TIMEOUT) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.connect() as sock:
             for piece in pieces:
                 sock.sendall(piece)
                 gevent.idle()  # and not sleep(0), between two of which the loop need not look at sockets
-            if hang_up:
+            return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+    def talk_and_hang_up(self, *pieces: bytes) -> bytes:
+        """The same, but close the client's side behind them, and take a reset for an end like any other.
+
+        For bytes of which nobody knows whether the server would read all of them.
+        """
+        received = []
+        with self.connect() as sock, suppress(ConnectionError):
+            with suppress(OSError):
+                for piece in pieces:
+                    sock.sendall(piece)
+                    gevent.idle()
                 sock.shutdown(socket.SHUT_WR)
-            received = b""
             while data := sock.recv(65_536):
-                received += data
-            return received
+                received.append(data)
+        return b"".join(received)
+
+    def connect(self) -> socket.socket:
+        """A connection, without Nagle's algorithm, that waits for at most `TIMEOUT` seconds."""
+        sock = socket.create_connection(("127.0.0.1", self.server.server_port), timeout=TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
     def exchange(self, *pieces: bytes, hang_up: bool = False) -> list[Reply]:
-        """The same, and what came back, understood. Raises what `talk` and `read_replies` raise."""
-        return read_replies(self.talk(*pieces, hang_up=hang_up))
+        """One of the two, and what came back, understood. Raises what it and `read_replies` raise."""
+        return read_replies((self.talk_and_hang_up if hang_up else self.talk)(*pieces))
 
     def close(self) -> None:
         """Stop the server, connections and all."""
@@ -323,13 +339,25 @@ class Wires:
             wire.close()
 
 
+def read_all_cases() -> dict[str, Case]:
+    """The cases of all files, by the file and their name."""
+    found = {path.stem: read_cases(path) for path in sorted(HERE.glob("*.http"))}
+    named = {f"{stem}: {case.name}": case for stem, cases in found.items() for case in cases}
+    assert len(named) == sum(map(len, found.values())), "two cases have one name"
+    return named
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for a `case` all of them, one by one."""
     if "case" in metafunc.fixturenames:
-        found = {path.stem: read_cases(path) for path in sorted(HERE.glob("*.http"))}
-        named = {f"{stem}: {case.name}": case for stem, cases in found.items() for case in cases}
-        assert len(named) == sum(map(len, found.values())), "two cases have one name"
+        named = read_all_cases()
         metafunc.parametrize("case", named.values(), ids=named.keys())
+
+
+@pytest.fixture(scope="session")
+def all_cases() -> list[Case]:
+    """All cases at once."""
+    return list(read_all_cases().values())
 
 
 @pytest.fixture(scope="module")

@@ -97,5 +97,5 @@ def test_each_piece_is_read_on_its_own(wires: "Wires", monkeypatch: pytest.Monke
     with StreamServer(("127.0.0.1", 0), listen) as server:
         monkeypatch.setattr(wire, "server", server)
         server.start()
-        wire.talk(*byte_by_byte(AFTER), hang_up=True)
+        wire.talk_and_hang_up(*byte_by_byte(AFTER))
     assert sizes == [1] * len(AFTER)
