@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import Map, RequestRedirect, Rule
+from werkzeug.routing import Map, RequestRedirect, Rule, UnicodeConverter
 from werkzeug.test import EnvironBuilder
 
 from greenlane import App, request, url_for
@@ -90,7 +90,7 @@ def by_werkzeug(url_map: Map, environ: dict[str, Any]) -> Any:
         rule, values = url_map.bind_to_environ(environ, subdomain="").match(return_rule=True)
     except HTTPException as error:
         return failure(error)
-    except LookupError as error:  # a redirect to an alias that cannot be built
+    except (LookupError, ValueError) as error:  # a redirect to an alias that cannot be built
         return type(error)
     return number_of(rule), values
 
@@ -101,7 +101,7 @@ def by_us(app: App, environ: dict[str, Any]) -> Any:
             if ctx.request.url_rule is None:
                 return failure(ctx.request.routing_exception)
             return number_of(ctx.request.url_rule), ctx.request.view_args
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         return type(error)
 
 
@@ -226,3 +226,20 @@ def test_rules_are_forgotten_with_their_map() -> None:
     assert url_map.recall(environ) is not None
     url_map.add(Rule("/a", endpoint="new", methods=["GET"]))
     assert url_map.recall(environ) is None
+
+
+def test_a_context_that_is_pushed_twice_is_matched_once() -> None:
+    """B33: a converter may count."""
+    asked: list[str] = []
+
+    class Asked(UnicodeConverter):
+        def to_python(self, value: str) -> str:
+            asked.append(value)
+            return value
+
+    app = App("routes")
+    app.url_map.converters["asked"] = Asked
+    app.add_url_rule("/<asked:name>", view_func=lambda name: name, endpoint="name")
+    with app.test_request_context("/ada") as ctx, ctx:
+        assert request.view_args == {"name": "ada"}
+    assert asked == ["ada"]

@@ -480,3 +480,11 @@ def test_a_subclass_may_have_attributes_of_its_own() -> None:
     assert callable(proxy.__wrapped__)
     with pytest.raises(AttributeError, match="missing"):
         _ = proxy.missing
+
+
+def test_wrapped_is_the_objects_own_where_the_proxy_has_none() -> None:
+    """B21: a proxy of a Local stands for a decorated function, too."""
+    local = Local()
+    local.function = functools.wraps(len)(lambda *_: 0)
+    assert local("function").__wrapped__ is len
+    release_local(local)

@@ -126,3 +126,14 @@ def test_two_greenlets_push_and_pop_in_turns() -> None:
     assert steps == ["a", "b"] * 6
     assert popped == {"a": ["a2", "a1", "a0"], "b": ["b2", "b1", "b0"]}
     assert stack.__storage__ == {}
+
+
+def test_an_ident_that_is_no_greenlet_is_forgotten_with_its_last_item() -> None:
+    """B16: nobody can watch a number die, so an empty place for it would stay for ever."""
+    stack = LocalStack[int]()
+    for number in range(3):
+        stack.__ident_func__ = lambda number=number: number  # type: ignore[misc]
+        stack.push(number)
+        assert stack.top == number
+        assert stack.pop() == number
+    assert stack.__storage__.others == {}
