@@ -10,14 +10,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test exhaustive loadtest locust check install behaviours pictures bench lock clean
+.PHONY: help run tour test exhaustive fuzz loadtest locust check install behaviours pictures bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
-	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, loadtest, locust and bench"
+	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, fuzz, loadtest, locust and bench"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
 	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
@@ -30,6 +30,9 @@ test: $(VENV)/.ready-dev ## set up and run the tests
 
 exhaustive: $(VENV)/.ready-dev ## the tests that run in every order, in all of them and not in a sample: minutes
 	@$(BIN)/python -m pytest --every-order tests/testing/every_order $(ARGS)
+
+fuzz: $(VENV)/.ready-dev ## damaged requests for a minute, from a seed that it prints (ARGS='--fuzz-seconds 600')
+	@$(BIN)/python -m pytest -s --fuzz-seconds 30 tests/wsgi/wire/mutated $(ARGS)
 
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
 	@$(BIN)/crosstalk prove $(ARGS)

@@ -45,7 +45,7 @@ from gevent import socket
 from greenlane.wsgi import Settings, WSGIServer
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 HERE = Path(__file__).parent
 TIMEOUT = 5.0
@@ -246,7 +246,8 @@ class Wire:
     """A server that records, and the way to talk to it byte by byte.
 
     Attributes:
-        app: what it serves.
+        app: the recorder.
+        served: what it serves: the recorder, unless a test puts another application here.
         errors: what it and the application wrote to `wsgi.errors`.
         log: its access log.
 
@@ -254,6 +255,7 @@ class Wire:
 
     def __init__(self, **settings: Any) -> None:
         self.app = Recorder()
+        self.served: WSGIApplication = self.app
         self.errors = io.StringIO()
         self.log = io.StringIO()
         self.server = WSGIServer(
@@ -262,11 +264,11 @@ class Wire:
         self.server.start()
 
     def _call(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return self.app(environ, start_response)
+        return self.served(environ, start_response)
 
     def forget(self) -> None:
-        """Begin anew: nothing was called, nothing was logged."""
-        self.app = Recorder()
+        """Begin anew: nothing was called, nothing was logged, and what is served is a new recorder."""
+        self.served = self.app = Recorder()
         for log in (self.errors, self.log):
             log.seek(0)
             log.truncate()
@@ -313,6 +315,15 @@ class Wire:
     def exchange(self, *pieces: bytes, hang_up: bool = False) -> list[Reply]:
         """One of the two, and what came back, understood. Raises what it and `read_replies` raise."""
         return read_replies((self.talk_and_hang_up if hang_up else self.talk)(*pieces))
+
+    def understand(self, received: bytes) -> list[Reply]:
+        """See `read_replies`, which it is."""
+        return read_replies(received)
+
+    def all_gone(self, timeout: float) -> bool:
+        """Wait until no connection is left, for at most `timeout` seconds; whether none is."""
+        assert self.server.pool is not None
+        return self.server.pool.join(timeout=timeout) and not self.server.connections
 
     def close(self) -> None:
         """Stop the server, connections and all."""

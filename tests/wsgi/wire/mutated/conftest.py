@@ -1,10 +1,15 @@
-"""How requests are damaged, for the tests that look at what comes of it.
+"""How requests are damaged, for the tests that look at what comes of it, and for how long they do it.
 
 Rule: everything is decided by the `Random` that is handed in, so that whoever has its seed has the bytes.
+
+`make fuzz` runs these tests for a minute, from a seed that it prints, instead of a few hundred attempts from
+a fixed one; `make fuzz ARGS='--fuzz-seconds 600 --fuzz-seed 7'` for ten, from that one.
 """
 
-from collections.abc import Callable
-from random import Random
+from collections.abc import Callable, Iterator
+from itertools import count
+from random import Random, SystemRandom
+from time import monotonic
 
 import pytest
 
@@ -70,6 +75,36 @@ def in_pieces(random: Random, data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in ends if start < end]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-seconds", type=float, help="how long each test of damaged requests goes on")
+    parser.addoption("--fuzz-seed", type=int, help="the first seed of the tests of damaged requests")
+
+
+def seeds_until(seconds: float, first: int) -> Iterator[int]:
+    """Seeds from `first` on, until the time is over."""
+    end = monotonic() + seconds
+    for seed in count(first):
+        if monotonic() > end:
+            print(f"{seed - first} attempts, with the seeds from {first} on")  # noqa: T201 - for `make fuzz`
+            return
+        yield seed
+
+
+@pytest.fixture
+def attempts(pytestconfig: pytest.Config) -> "Attempts":
+    """The seeds to try: as many as asked for from 0 on, or what `make fuzz` has time for."""
+    seconds = pytestconfig.getoption("--fuzz-seconds", default=None)
+    first = pytestconfig.getoption("--fuzz-seed", default=None)
+
+    def seeds(number: int) -> Iterator[int]:
+        if seconds is None:
+            return iter(range(first or 0, (first or 0) + number))
+        return seeds_until(seconds, SystemRandom().randrange(10**9) if first is None else first)
+
+    return seeds
+
+
+Attempts = Callable[[int], Iterator[int]]
 Damage = Callable[[Random, bytes, bytes], bytes]
 Cut = Callable[[Random, bytes], list[bytes]]
 
