@@ -214,8 +214,12 @@ class Reply:
     body: bytes
 
 
-def read_replies(data: bytes) -> list[Reply]:
+def read_replies(data: bytes, *, to_head: bool = False) -> list[Reply]:
     """All final responses in what a server sent until it closed.
+
+    Args:
+        data: all of it.
+        to_head: whether a refusal at the end may be the reply to a HEAD: only the recorder names the method.
 
     Raises:
         h11.RemoteProtocolError: it is not a row of whole responses.
@@ -223,7 +227,9 @@ def read_replies(data: bytes) -> list[Reply]:
     """
     replies = []
     while data:
-        method = "HEAD" if b"\r\nX-Method: HEAD\r\n" in data.partition(b"\r\n\r\n")[0] + b"\r\n" else "GET"
+        head, _, behind = data.partition(b"\r\n\r\n")
+        has_no_body = b"\r\nX-Method: HEAD" in head or (to_head and not behind)
+        method = "HEAD" if has_no_body else "GET"
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method=method, target="/", headers=[("Host", "test")]))
         client.send(h11.EndOfMessage())
@@ -232,12 +238,12 @@ def read_replies(data: bytes) -> list[Reply]:
         body = b""
         while not isinstance(event := client.next_event(), h11.EndOfMessage):
             if isinstance(event, h11.Response):
-                head = event
+                response = event
             elif isinstance(event, h11.Data):
                 body += event.data
-        fields = {name.decode(): value.decode("latin-1") for name, value in head.headers}
-        assert len(fields) == len(head.headers), f"a reply repeats a field: {head.headers}"
-        replies.append(Reply(head.status_code, fields, body))
+        fields = {name.decode(): value.decode("latin-1") for name, value in response.headers}
+        assert len(fields) == len(response.headers), f"a reply repeats a field: {response.headers}"
+        replies.append(Reply(response.status_code, fields, body))
         data = client.trailing_data[0]
     return replies
 
@@ -314,11 +320,13 @@ class Wire:
 
     def exchange(self, *pieces: bytes, hang_up: bool = False) -> list[Reply]:
         """One of the two, and what came back, understood. Raises what it and `read_replies` raise."""
-        return read_replies((self.talk_and_hang_up if hang_up else self.talk)(*pieces))
+        if hang_up:
+            return self.understand(self.talk_and_hang_up(*pieces))
+        return read_replies(self.talk(*pieces))
 
     def understand(self, received: bytes) -> list[Reply]:
-        """See `read_replies`, which it is."""
-        return read_replies(received)
+        """All final responses in what was received, where the last may be one to HEAD. See `read_replies`."""
+        return read_replies(received, to_head=True)
 
     def all_gone(self, timeout: float) -> bool:
         """Wait until no connection is left, for at most `timeout` seconds; whether none is."""

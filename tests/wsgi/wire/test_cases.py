@@ -55,6 +55,9 @@ def test_the_case_comes_out_as_it_says(
         assert wire.app.called == len(messages)
     if replies[-1].status != 200:
         check_log(wire.log.getvalue(), replies[-1].status)
+    for message, reply in zip(messages, replies, strict=False):
+        if message.environ["SERVER_PROTOCOL"] == "HTTP/1.0" and case.stays_open:
+            assert reply.headers["connection"] == "keep-alive"  # or the client would wait for the end
     for reply in replies:
         closes = not case.stays_open and reply is replies[-1]
         assert (reply.headers.get("connection") == "close") == closes
