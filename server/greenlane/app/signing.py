@@ -1,27 +1,37 @@
-"""Signing: itsdangerous's timed signatures, a short way for what nearly every cookie is.
+"""Signing: itsdangerous's timed signatures, with what is the same for every cookie made once.
 
-A cookie that was signed with the newest key and is fresh is verified here, in a few
-calls; so is one written, when it is small. Whatever else comes goes itsdangerous's
-whole way, which also says what is wrong with it. Both ways write and read the same,
-and tests compare them. Imports nothing of ours but the serializer.
+itsdangerous makes a signer and derives its key anew for each cookie, which takes
+longer than the signature. Its classes have places for doing otherwise, and those are
+used here; what signs and verifies is theirs. Imports nothing of ours but the serializer.
 """
 
 import hashlib
-import hmac
-import time
-from base64 import urlsafe_b64encode
 from functools import lru_cache
-from struct import error as StructError  # noqa: N812 - a class, whatever its name
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
-from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes, want_bytes
+from itsdangerous import Signer, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode, want_bytes
 
 from greenlane.app import taggedjson
 
 _COMPRESS_FROM = 256
 """Bytes of JSON from which compressing is tried. Below, it saves a few dozen bytes at best, and setting the
 compressor up costs as much as everything else that is done for the cookie."""
+
+
+class _KeptKeySigner(TimestampSigner):
+    """A signer that derives each of its keys once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._derived: dict[str | bytes | None, bytes] = {}
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        """Return the key derived from `secret_key`, by default from the newest."""
+        key = self._derived.get(secret_key)
+        if key is None:
+            key = self._derived[secret_key] = super().derive_key(secret_key)
+        return key
 
 
 class SessionSerializer(URLSafeTimedSerializer):
@@ -38,63 +48,19 @@ class SessionSerializer(URLSafeTimedSerializer):
             [want_bytes(key) for key in keys],
             salt=salt,
             serializer=taggedjson,
+            signer=_KeptKeySigner,
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
-        self._mac = hmac.new(self.make_signer().derive_key(), digestmod=hashlib.sha256)
+        self._signer = super().make_signer()
 
-    def dumps(self, obj: Any, salt: str | bytes | None = None) -> str:
-        """Serialize and sign ``obj``.
+    def make_signer(self, salt: str | bytes | None = None) -> Signer:
+        """Return what signs: for the serializer's own salt always the same."""
+        return self._signer if salt is None or salt == self.salt else super().make_signer(salt)
 
-        Raises:
-            TypeError: it holds a value that cannot be written.
-
-        """
+    def dump_payload(self, obj: Any) -> bytes:
+        """Write `obj` as the part of a cookie that is signed."""
         content = self.serializer.dumps(obj).encode()
-        if salt is not None or len(content) >= _COMPRESS_FROM:
-            return super().dumps(obj, salt)
-        value = base64_encode(content) + b"." + _timestamp(int(time.time()))
-        return (value + b"." + self._signature(value)).decode()
-
-    def loads(  # type: ignore[override]
-        self,
-        s: str | bytes,
-        max_age: int | None = None,
-        return_timestamp: bool = False,
-        salt: str | bytes | None = None,
-    ) -> Any:
-        """Verify and read what :meth:`dumps` wrote.
-
-        Raises:
-            BadData: it was changed, is too old or never was one of ours.
-
-        """
-        if max_age is not None and salt is None and not return_timestamp:
-            value, _, signature = want_bytes(s).rpartition(b".")
-            if hmac.compare_digest(signature, self._signature(value)):
-                payload, _, timestamp = value.rpartition(b".")
-                if 0 <= _age(timestamp) <= max_age:
-                    return self.load_payload(payload)
-        return super().loads(s, max_age, return_timestamp, salt)
-
-    def _signature(self, value: bytes) -> bytes:
-        """HMAC-SHA256 (RFC 2104), as base64 without padding. A copy has taken the key in already."""
-        mac = self._mac.copy()
-        mac.update(value)
-        return urlsafe_b64encode(mac.digest())[:-1]
-
-
-@lru_cache(maxsize=1)
-def _timestamp(seconds: int) -> bytes:
-    """Write the time, which is the same for all cookies of a second."""
-    return base64_encode(int_to_bytes(seconds))
-
-
-def _age(timestamp: bytes) -> int:
-    """Return how many seconds ago ``timestamp`` was; below 0 when it is in the future, or none."""
-    try:
-        return int(time.time()) - bytes_to_int(base64_decode(timestamp))
-    except (BadData, StructError):
-        return -1
+        return super().dump_payload(obj) if len(content) >= _COMPRESS_FROM else base64_encode(content)
 
 
 @lru_cache(maxsize=64)
