@@ -258,6 +258,11 @@ class Report:
         )
 
     @property
+    def crowded(self) -> bool:
+        """Whether others were at work on this machine as the run began: on average half a process or more."""
+        return float(self.machine.get("load before", 0)) >= 0.5
+
+    @property
     def whole(self) -> bool:
         """Whether all that was measured is valid."""
         faults = [cell.fault for cell in self.cells] + [flight.fault for flight in self.flights]

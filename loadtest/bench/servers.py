@@ -144,7 +144,7 @@ def _uwsgi(start: Start) -> list[str]:
     ]
 
 
-_CLOSES_UNSAID = {"close": "closes without saying so, which wrk counts as failed"}
+_CLOSES_UNSAID = {"close": "it closes without saying so, which wrk counts as failed"}
 """That a reply to `Connection: close` repeats it is only a SHOULD (RFC 9112, 9.6), but wrk relies on it."""
 
 SERVERS = (

@@ -46,11 +46,12 @@ def sheets(report: Report) -> list[Sheet]:
 
 def _throughput(report: Report, number: int) -> Sheet:
     workload = WORKLOADS[number]
-    rows = []
+    rows, note = [], ""
     for server in SERVERS:
         cell = report.cell(workload.name, server.name)
         if workload.name in server.cannot and server.name in report.asked:
-            rows.append([server.title, f"not measured: {server.cannot[workload.name]}", *[""] * 6])
+            rows.append([server.title, "not measured", *[""] * 6])
+            note = f"Not measured: {server.cannot[workload.name]}."
         if cell is None or not server.runs(workload.name):
             continue
         title = server.title + (", Flask" if cell.workload != workload.name else "")
@@ -73,6 +74,7 @@ def _throughput(report: Report, number: int) -> Sheet:
             "Greenlane has",
         ],
         rows if measured else [],
+        note,
     )
 
 
@@ -172,7 +174,13 @@ def _servers(report: Report) -> Sheet:
 
 def _machine(report: Report) -> str:
     facts = {**report.machine, **report.settings}
-    return f"Measured {report.when}: " + ", ".join(f"{name} {value}" for name, value in facts.items()) + "."
+    told = f"Measured {report.when}: " + ", ".join(f"{name} {value}" for name, value in facts.items()) + "."
+    if report.crowded:
+        told += (
+            " **Other programs ran at the same time**: they slow the fast servers more than the slow ones, "
+            "because the load is slowed too. Measure again on an idle machine, or look at core seconds."
+        )
+    return told
 
 
 def show(report: Report, console: Console) -> None:
@@ -186,7 +194,7 @@ def show(report: Report, console: Console) -> None:
         console.print(table)
         if sheet.note:
             console.print(Text(sheet.note + "\n", style="dim"))
-    console.print(Text(_machine(report), style="dim"))
+    console.print(Text(_machine(report).replace("**", ""), style="bold" if report.crowded else "dim"))
 
 
 def _styled(value: str) -> Text:

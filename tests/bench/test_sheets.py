@@ -52,7 +52,15 @@ def test_a_server_that_cannot_is_told_from_one_that_failed(report: Report) -> No
     cell.rounds[0] = Round(failures={"timeout": 2})
     text = shown(report)
     assert _line_with(text, ["gunicorn gevent", "invalid: failed: 2 timeout"])
-    assert _line_with(text, ["gevent.pywsgi", "not measured: closes without saying so"])
+    assert _line_with(text, ["gevent.pywsgi", "not measured"])
+    assert "Not measured: it closes without saying so" in text
+
+
+@pytest.mark.parametrize(("load", "told"), [("0.21", False), ("0.50", True), ("4.00", True)])
+def test_a_crowded_machine_is_said(report: Report, load: str, told: bool) -> None:
+    report.machine["load before"] = load
+    assert ("Other programs ran at the same time" in shown(report)) == told
+    assert ("Other programs ran at the same time" in sheets.as_markdown(report)) == told
 
 
 def test_only_what_stands_between_the_marks_changes(report: Report, tmp_path: Path) -> None:
