@@ -2,7 +2,8 @@
 
 Rule: the handlers are Python's own (`signal.signal`) and not watchers of the
 event loop: those run only when the loop turns, and a second signal must end a
-process whose loop is blocked. Must not know what the server serves.
+process whose loop is blocked. A watcher only wakes the loop, so that Python gets to
+run them. Must not know what the server serves.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from gevent import get_hub
 from gevent.event import Event
 
 from greenlane.wsgi.server import WSGIServer
@@ -51,9 +53,25 @@ def serve_until_signal(
                 os._exit(STOPPED_AT_ONCE)
         told.set()
 
+    _wake_on_signals()
     for number in _SIGNALS:
         signal.signal(number, on_signal)
     on_ready()
     told.wait()
     on_drain()
     return CUT_OFF if server.drain() else ALL_FINISHED
+
+
+def _wake_on_signals() -> None:
+    """Let each signal write a byte that the loop waits for.
+
+    Python only takes note of a signal, and runs its handler between two of its own steps. One that
+    arrives just before the loop goes to sleep would wait for the next event, which on an idle server
+    may never come. Stays for the life of the process, as the handlers do.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    # Without a reference: it must not be what keeps a loop running that has nothing else to wait for.
+    get_hub().loop.io(reader, 1, ref=False).start(os.read, reader, 4_096)
