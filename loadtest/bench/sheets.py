@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +25,13 @@ _PACKAGES = (
     *("granian", "waitress", "uwsgi", "flask"),
 )
 """Those whose versions matter to a reader, of all that are installed."""
+
+
+_NARROW = 132
+"""Columns of characters below which a terminal gets fewer columns of figures."""
+
+_LEFT_OUT = ("rounds", "99 % ms", "/core second", "MiB", "99 % / worst")
+"""Columns that a narrow terminal goes without: folded to two letters each they would say nothing."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +194,18 @@ def show(report: Report, console: Console) -> None:
     """Print all tables for a person."""
     for sheet in sheets(report):
         table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE)
-        for number, column in enumerate(sheet.columns):
-            table.add_column(column, justify="right" if number and sheet.title != "The servers" else "left")
+        kept = [
+            number
+            for number, column in enumerate(sheet.columns)
+            if console.width >= _NARROW or column not in _LEFT_OUT
+        ]
+        for number in kept:
+            wide = sheet.title == "The servers"
+            justify: JustifyMethod = "right" if number and not wide else "left"
+            # A narrow terminal may fold the others; a name or a rate cut short says nothing.
+            table.add_column(sheet.columns[number], justify=justify, no_wrap=number < 2 and not wide)
         for row in sheet.rows:
-            table.add_row(*[_styled(value) for value in row])
+            table.add_row(*[_styled(row[number]) for number in kept])
         console.print(table)
         if sheet.note:
             console.print(Text(sheet.note + "\n", style="dim"))

@@ -12,9 +12,9 @@ from bench.figures import Report, Round
 ROOT = Path(__file__).parents[2]
 
 
-def shown(report: Report) -> str:
+def shown(report: Report, *, width: int = 200) -> str:
     """Return what a person without colours sees."""
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=width)
     sheets.show(report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -54,6 +54,12 @@ def test_a_server_that_cannot_is_told_from_one_that_failed(report: Report) -> No
     assert _line_with(text, ["gunicorn gevent", "invalid: failed: 2 timeout"])
     assert _line_with(text, ["gevent.pywsgi", "not measured"])
     assert "Not measured: it closes without saying so" in text
+
+
+def test_a_narrow_terminal_gets_whole_names_and_figures(report: Report) -> None:
+    text = shown(report, width=80)
+    assert _line_with(text, ["gunicorn gevent, Flask", "1,000", "3.00 x"])
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(("load", "told"), [("0.21", False), ("0.50", True), ("4.00", True)])
