@@ -228,7 +228,7 @@ def read_replies(data: bytes, *, to_head: bool = False) -> list[Reply]:
     replies = []
     while data:
         head, _, behind = data.partition(b"\r\n\r\n")
-        has_no_body = b"\r\nX-Method: HEAD" in head or (to_head and not behind)
+        has_no_body = b"\r\nX-Method: HEAD\r\n" in head + b"\r\n" or (to_head and not behind)
         method = "HEAD" if has_no_body else "GET"
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method=method, target="/", headers=[("Host", "test")]))
