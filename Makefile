@@ -10,14 +10,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test exhaustive fuzz loadtest locust check install behaviours pictures bench lock clean
+.PHONY: help run tour test exhaustive fuzz loadtest locust check install behaviours pictures bench soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
-	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, fuzz, loadtest, locust and bench"
+	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, fuzz, loadtest, locust, bench and soak"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
 	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
@@ -54,6 +54,9 @@ pictures: $(VENV)/.ready ## print the journey of a request into docs/how-a-reque
 
 bench: $(VENV)/.ready ## the benchmarks: beside other servers and Locals; what lanes and orders cost
 	@cd loadtest && ../$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.ready-dev ## ten minutes of good, bad, slow and dying clients (ARGS='--minutes 60', ARGS=--slow)
+	@cd loadtest && ../$(BIN)/python -m bench.soak $(ARGS)
 
 install: $(VENV)/.ready ## only the set-up
 
