@@ -57,6 +57,19 @@ def hanging(environ, start_response):
     gevent.sleep(60)
 
 
+def ending(environ, start_response):
+    """Lets a native thread end the process: the signal is its own, so the sleeping loop is not disturbed."""
+    import signal
+    from gevent.monkey import get_original
+
+    def end():
+        get_original("time", "sleep")(0.3)
+        signal.pthread_kill(get_original("threading", "get_ident")(), signal.SIGTERM)
+
+    get_original("_thread", "start_new_thread")(end, ())
+    return hello(environ, start_response)
+
+
 def blocking(environ, start_response):
     print("inside", flush=True)
     while True:  # the loop never turns again
@@ -81,6 +94,13 @@ def apps(tmp_path: Path) -> Path:
     """A folder with the module `apps`, where the servers run."""
     (tmp_path / "apps.py").write_text(APPS)
     return tmp_path
+
+
+def test_a_signal_that_the_sleeping_loop_does_not_feel_is_heard(run: "Run", apps: Path) -> None:
+    """B45: Python notes it, and runs its handler only when the loop wakes. An idle server's may never do."""
+    process = run("apps:ending")
+    process.get("/", {"Connection": "close"})
+    assert process.exit_code() == 0
 
 
 def test_no_request_is_lost_when_it_stops_under_load(run: "Run", wait_until: "WaitUntil", apps: Path) -> None:

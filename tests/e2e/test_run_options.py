@@ -136,6 +136,7 @@ def test_nobody_is_believed_who_is_not_named(run: "Run") -> None:
 def test_a_named_proxy_is_believed(run: "Run") -> None:
     process = run("told", "--trusted-proxy", "192.0.2.7", "--trusted-proxy", "127.0.0.0/8")
     assert process.get("/", FORWARDED)[1] == b"['203.0.113.9', 'https', '203.0.113.9', 0]"
+    assert stop(process).splitlines()[0].startswith("203.0.113.9 - - ["), "the log tells who was believed"
 
 
 def test_what_it_sets_and_how_many_there_are_can_be_told(run: "Run") -> None:
