@@ -3,11 +3,13 @@
 import io
 from collections.abc import Callable
 
+import pytest
 from gevent.socket import socketpair
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenlane.wsgi.body import Body, ChunkedBody, EmptyBody, SizedBody
+from greenlane.wsgi.errors import BadBodyError
 from greenlane.wsgi.settings import Settings
 from greenlane.wsgi.stream import Stream
 
@@ -94,3 +96,21 @@ def test_no_body_is_an_empty_file() -> None:
         [],
     )
     assert body.discard(0)
+
+
+def test_extensions_of_chunks_are_no_body_of_their_own() -> None:
+    """Each is short, but in front of every byte they would be thousands of times what is counted."""
+
+    def check(body: Body) -> None:
+        with pytest.raises(BadBodyError, match="too many extensions"):
+            body.read()
+        assert not body.discard(200_000), "nor is it read to be thrown away"
+
+    ours, theirs = socketpair()
+    with ours, theirs:
+        stream = Stream(ours)
+        try:
+            theirs.sendall((b"1;" + b"a" * 4_000 + b"\r\nx\r\n") * 20)
+            check(ChunkedBody(stream, Settings(), awaits_continue=False))
+        finally:
+            stream.close()

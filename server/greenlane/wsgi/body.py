@@ -25,6 +25,10 @@ _MAX_CHUNK_LINE = 4_096
 """Bytes of a chunk's size and extensions. Nobody sends any; a bound keeps them from being a body of their
 own."""
 
+_MAX_EXTENSIONS = 65_536
+"""Bytes of the extensions of all chunks together: in front of single bytes they would be far more than the
+body that is counted (as in Go's CVE-2023-39326)."""
+
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15})"
     rb"(?:[ \t]*;[ \t]*"
@@ -228,13 +232,14 @@ class ChunkedBody(Body):
     gives back what stands behind its end.
     """
 
-    __slots__ = ("_arrived", "_chunk", "_ended", "_taken")
+    __slots__ = ("_arrived", "_chunk", "_ended", "_extensions", "_taken")
 
     def __init__(self, stream: Stream, settings: Settings, *, awaits_continue: bool) -> None:
         super().__init__(stream, settings, awaits_continue=awaits_continue)
         self._arrived = bytearray()  # cheap to take from in front, however many tiny chunks it holds
         self._chunk = 0
         self._taken = 0
+        self._extensions = 0
         self._ended = False
 
     @property
@@ -257,10 +262,14 @@ class ChunkedBody(Body):
         return part
 
     def _begin_chunk(self) -> None:
-        match = _CHUNK_LINE.fullmatch(self._line(_MAX_CHUNK_LINE))
+        line = self._line(_MAX_CHUNK_LINE)
+        match = _CHUNK_LINE.fullmatch(line)
         if match is None:
             raise BadBodyError("a chunk's size or its extensions are none (RFC 9112, 7.1)")
         self._chunk = int(match[1], 16)
+        self._extensions += len(line) - len(match[1])
+        if self._extensions > _MAX_EXTENSIONS:
+            raise BadBodyError("the chunks have too many extensions")
         self._taken += self._chunk
         most = self._settings.max_body_size
         if most is not None and self._taken > most:

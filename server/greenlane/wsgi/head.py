@@ -2,7 +2,7 @@
 
 Rule: this is the only module that knows httptools. llhttp, behind it, parses the
 fields and is strict about them; what it lets through all the same is refused
-here (the whole list is pinned by tests/wsgi/test_llhttp.py). Whatever would let
+here (the whole list is pinned by tests/wsgi/wire/test_llhttp.py). Whatever would let
 two readers of one stream disagree about where a request ends must not pass: the
 next request on the connection would be made of somebody else's bytes
 (RFC 9112, 11.2). Must not know bodies, applications or responses.
@@ -29,11 +29,11 @@ _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/([0-9])\.([0-9])")
 RTSP/1.1 for HTTP/1.1, and no version at all for HTTP/0.9."""
 
 _HOST = re.compile(
-    r"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[!$&-.0-;=A-Z_a-z~]+\]"
-    r"|(?:[!$&-.0-9;=A-Z_a-z~]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+    r"(?:(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[!$&-.0-;=A-Z_a-z~]+\]"
+    r"|(?:[!$&-.0-9;=A-Z_a-z~]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?)?"
 )
 """RFC 9110, 7.2, and RFC 3986, 3.2: a host without user information, and a port. Empty when there is none
-to name."""
+to name, but a port alone names nobody (RFC 9110, 4.2.1)."""
 
 _BEGINNING = re.compile(TOKEN)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
