@@ -5,13 +5,12 @@ busy from there until its response is out; only an idle one may be closed in
 the middle of things. Must not know how a head is parsed or a response framed.
 """
 
-import socket as native
 from contextlib import suppress
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
 
 from gevent import get_hub
-from gevent.socket import socket
 from gevent.ssl import SSLSocket
 
 from greenlane.wsgi.access import Entry, format_entry
@@ -89,12 +88,11 @@ class Connection:
         self._idle_timer: Any = None
         self._may_have_unread = False
         with suppress(OSError):  # not a TCP connection, or reset already
-            sock.setsockopt(native.IPPROTO_TCP, native.TCP_NODELAY, 1)
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def handle(self) -> None:
         """Serve until the client or the server has had enough. Returns when the connection is closed."""
         self._idle_since = monotonic()
-        self._start_idle_timer(self._settings.keep_alive)
         killed = True
         try:
             while self._await_request() and self._serve_request():
@@ -122,16 +120,18 @@ class Connection:
             self.busy = True
             return True
         try:
-            while True:
-                # Through TLS, bytes may be at hand of which the kernel knows nothing any more.
-                if (self.closing or not self.sends_files) and (stream.look() or stream.ended or self.closing):
-                    break
+            # At once on a new connection, which mostly brings its request along; and through TLS, where bytes
+            # may be at hand of which the kernel knows nothing any more.
+            if self.closing or not self._served or not self.sends_files:
+                stream.look()
+            while not (stream.pending or stream.ended or self.closing):
                 try:
+                    if self._idle_timer is None:
+                        self._start_idle_timer(self._settings.keep_alive)
                     stream.await_arrival()
                 except _StopWaitingError:
                     self.closing = True
-                if stream.look() or stream.ended:
-                    break
+                stream.look()
         except OSError:
             return False
         self.busy = bool(stream.pending)
@@ -247,18 +247,21 @@ class Connection:
             self.server.log.write(format_entry(entry, self._settings.access_log))
 
     def _close(self, *, linger: bool) -> None:
-        self._idle_timer.close()
+        if self._idle_timer is not None:
+            self._idle_timer.close()
         self._heads.close()
-        self._stream.close()
-        sock = self._stream.sock
-        with suppress(OSError):
-            if isinstance(sock, SSLSocket):
-                sock.unwrap()  # says goodbye (RFC 8446, 6.1), and does not wait for the answer
-        with suppress(OSError):
+        stream = self._stream
+        stream.close()
+        try:
+            if isinstance(stream.sock, SSLSocket):
+                with suppress(OSError):
+                    stream.sock.unwrap()  # says goodbye (RFC 8446, 6.1), and does not wait for the answer
             # The body's rest, or what a client sent behind it: more of it may be on its way.
-            if linger and (self._may_have_unread or self._body.unread != 0 or self._stream.look()):
-                self._stream.linger(self._settings.linger)
-        sock.close()
+            if linger and (self._may_have_unread or self._body.unread != 0 or stream.look()):
+                stream.linger(self._settings.linger)
+        except OSError:
+            pass
+        stream.sock.close()
 
 
 def _host(address: object) -> str:

@@ -8,11 +8,13 @@ applications, signals or the command line.
 import ssl
 from collections import Counter
 from contextlib import suppress
+from socket import socket
 from typing import Any, TextIO
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from gevent import Timeout, getcurrent, killall, socket
+from gevent import Timeout, getcurrent, killall
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer as GeventServer
 from gevent.ssl import SSLSocket
@@ -21,6 +23,8 @@ from greenlane.wsgi.connection import Connection
 from greenlane.wsgi.response import encode_head, plain_error
 from greenlane.wsgi.settings import Settings
 from greenlane.wsgi.stream import Stream
+
+_NativeSocket: type[socket] = get_original("socket", "socket")
 
 _KILL_TIMEOUT = 1.0
 """Seconds for a request that is cut off to run its `finally` blocks."""
@@ -53,7 +57,7 @@ class WSGIServer(GeventServer):
 
     def __init__(
         self,
-        listener: tuple[str, int] | socket.socket,
+        listener: tuple[str, int] | socket,
         application: WSGIApplication,
         *,
         settings: Settings | None = None,
@@ -103,12 +107,24 @@ class WSGIServer(GeventServer):
             self.environ.setdefault("SERVER_PORT", "80" if self._tls is None else "443")
         super().update_environ()
 
+    def do_read(self) -> Any:
+        """Accept a connection, if one waits, as a native socket: gevent's would be a third of what one costs.
+
+        Nothing blocks on it, since a `Stream` does all the waiting.
+        """
+        listener: Any = self.socket
+        try:
+            descriptor, address = listener._accept()  # noqa: SLF001 - as gevent's own `do_read`
+        except BlockingIOError:
+            return None
+        return _NativeSocket(listener.family, listener.type, listener.proto, fileno=descriptor), address
+
     def do_handle(self, *args: Any) -> None:
         """Count a connection that was accepted, and give it a greenlet."""
         self.connections_accepted += 1
         super().do_handle(*args)
 
-    def handle(self, sock: socket.socket, address: Any) -> None:
+    def handle(self, sock: socket, address: Any) -> None:
         """Serve one connection, on a greenlet of its own."""
         most = self.settings.max_connections_per_address
         if most is None or not isinstance(address, tuple):
@@ -128,7 +144,7 @@ class WSGIServer(GeventServer):
             if not self._addresses[host]:
                 del self._addresses[host]
 
-    def _serve(self, sock: socket.socket, address: Any) -> None:
+    def _serve(self, sock: socket, address: Any) -> None:
         if self._tls is not None:
             try:
                 sock = self._shake_hands(sock, self._tls)
@@ -143,7 +159,7 @@ class WSGIServer(GeventServer):
         finally:
             self._connections.discard(connection)
 
-    def _shake_hands(self, sock: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+    def _shake_hands(self, sock: socket, tls: ssl.SSLContext) -> socket:
         """Begin TLS, within the time of a head. Raises `OSError`, and `TimeoutError` as one."""
         greenlet = getcurrent()
         secured: SSLSocket = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -203,7 +219,7 @@ class WSGIServer(GeventServer):
             self.do_handle(*accepted)
 
 
-def _turn_away(sock: socket.socket, linger: float) -> None:
+def _turn_away(sock: socket, linger: float) -> None:
     """Tell a client that it has enough connections, if it can be told at once.
 
     Args:

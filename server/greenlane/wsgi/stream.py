@@ -8,15 +8,17 @@ The socket never blocks by itself: what is at hand is taken at once, and only
 where there is nothing does a greenlet wait, with a time after which it stops.
 """
 
+import math
 import os
-import socket as native
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from socket import SHUT_WR, socket
 from time import monotonic
+from typing import Any
 
-from gevent import Timeout, get_hub, sleep
-from gevent.socket import socket, wait_read, wait_write
+from gevent import get_hub, sleep
+from gevent.socket import wait_read, wait_write
 
 from greenlane.wsgi.errors import ClientGoneError
 
@@ -70,7 +72,7 @@ class Stream:
     """A buffered stream over a connection.
 
     Args:
-        sock: the connection: gevent's socket, with or without TLS.
+        sock: the connection: a native socket, or one of gevent's, with or without TLS.
 
     Attributes:
         sock: as given.
@@ -91,9 +93,9 @@ class Stream:
         self.ended = False
         self.sparing = False
         self._recv = sock.recv
-        self._send: Callable[..., int] = sock.send  # gevent's takes a timeout too
+        self._send = sock.send
         self._hub = get_hub()
-        self._arrival = self._hub.loop.io(sock.fileno(), 1)
+        self._arrival: Any = None  # a watcher, once it is needed: many connections have but one request
         self._turns = _IN_A_ROW
 
     def look(self, size: int = AT_ONCE) -> bool:
@@ -115,11 +117,13 @@ class Stream:
     def await_arrival(self) -> None:
         """Wait until something arrives, for as long as it takes; `stop_waiting` ends it."""
         self._turns = _IN_A_ROW
+        if self._arrival is None:
+            self._arrival = self._hub.loop.io(self.sock.fileno(), 1)
         self._hub.wait(self._arrival)
 
     def stop_waiting(self, error: Exception) -> None:
         """Raise `error` in `await_arrival`, if a greenlet is in there; no other waiting is disturbed."""
-        self._hub.cancel_wait(self._arrival, error)
+        self._hub.cancel_wait(self._arrival, error)  # nothing, while there is no watcher
 
     def receive(self, size: int, patience: Patience) -> bytes:
         """Return up to `size` bytes that have arrived, `pending` first; `b""` is the end.
@@ -163,7 +167,7 @@ class Stream:
         """
         try:
             try:
-                sent = self._send(data, 0, 0.0)
+                sent = self._send(data)
             except _NOT_NOW:
                 sent = 0
             patience.account(0.0, sent)
@@ -176,16 +180,11 @@ class Stream:
 
     def _send_late(self, rest: memoryview, patience: Patience) -> None:
         while rest:
-            if patience.left <= 0:
-                raise TimeoutError(_TOO_SLOW)
-            began = monotonic()
-            self.sock.settimeout(patience.left)
-            try:
+            self._await(wait_write, patience)
+            with suppress(*_NOT_NOW):
                 sent = self._send(rest)
-            finally:
-                self.sock.settimeout(0.0)
-            patience.account(monotonic() - began, sent)
-            rest = rest[sent:]
+                patience.account(0.0, sent)
+                rest = rest[sent:]
             self.take_turn()
 
     def send_file(self, descriptor: int, position: int, size: int, patience: Patience) -> int:
@@ -232,11 +231,12 @@ class Stream:
             seconds: how long to wait at most.
 
         """
-        with suppress(OSError), Timeout(seconds, TimeoutError(_TOO_SLOW)):
-            self.sock.settimeout(None)
-            self.sock.shutdown(native.SHUT_WR)
-            while self.sock.recv(AT_ONCE):
-                self.take_turn()
+        end = monotonic() + seconds
+        patience = Patience(seconds, math.inf)
+        with suppress(OSError):
+            self.sock.shutdown(SHUT_WR)
+            while self.receive(AT_ONCE, patience) and monotonic() < end:
+                pass
 
     def take_turn(self) -> None:
         """Count one operation that did not wait; after several, let the other greenlets run once."""
@@ -247,4 +247,5 @@ class Stream:
 
     def close(self) -> None:
         """Let go of the loop's resources. The socket is its owner's to close."""
-        self._arrival.close()
+        if self._arrival is not None:
+            self._arrival.close()
