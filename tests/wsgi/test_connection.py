@@ -221,68 +221,7 @@ def test_a_client_that_takes_nothing_is_dropped(
     assert errors.getvalue() == ""
 
 
-# What is refused.
-
-
-@pytest.mark.parametrize(
-    ("request_bytes", "status"),
-    [
-        ("nonsense\r\n\r\n", 400),
-        ("GET /\r\n\r\n", 400),
-        ("GET / HTTP/2.0\r\nHost: test\r\n\r\n", 505),
-        ("GET / HTTP/x\r\nHost: test\r\n\r\n", 400),
-        ("GET / HTTP/1\r\nHost: test\r\n\r\n", 400),
-        ("GET / HTTP/1.1.1\r\nHost: test\r\n\r\n", 400),
-        ("GET / HTTP/+1.1\r\nHost: test\r\n\r\n", 400),
-        ("GET / HTTP/0.9\r\n\r\n", 505),
-        (" GET / HTTP/1.1\r\nHost: test\r\n\r\n", 400),
-        ("GET\x0b/ HTTP/1.1\r\nHost: test\r\n\r\n", 400),
-        ("G\x00T / HTTP/1.1\r\nHost: test\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nno colon\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nFrom the middle of a mailbox\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\rContent-Length: 9\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\r\n folded\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: a\x00b\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nX(A): a\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: x\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: +1\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1_0\r\n\r\n", 400),
-        (f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {10**30}\r\n\r\n", 413),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: " + "9" * 5000 + "\r\n\r\n", 413),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \x0b1\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-        ("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
-        ("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: xchunked\r\n\r\n", 400),
-        ("GET /" + "a" * 9_000 + " HTTP/1.1\r\nHost: test\r\n\r\n", 414),
-        ("GET / HTTP/1.1\r\nHost: test\r\nX-A: " + "a" * 70_000 + "\r\n\r\n", 431),
-        ("GET / HTTP/1.1\r\nHost: test\r\n" + "X-A: a\r\n" * 10_000 + "\r\n", 431),
-        ("GET / HTTP/1.1\r\nHost: test\r\n" + "X-A: a\r\n" * 200 + "\r\n", 431),
-    ],
-    ids=lambda value: repr(value[:60]) if isinstance(value, str) else value,
-)
-def test_what_is_no_clear_request_is_refused_and_closed(
-    serve: "Serve", connect: "Connect", errors: io.StringIO, request_bytes: str, status: int
-) -> None:
-    """RFC 9112, 6.3 and 11.2: whoever reads on may read somebody else's request."""
-    called = Event()
-
-    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        called.set()
-        return hello(environ, start_response)
-
-    client = connect(serve(app)).send(request_bytes + GET)
-    reply = client.reply()
-    assert (reply.status, reply.headers["connection"]) == (status, "close")
-    assert client.ended()
-    assert not called.is_set()
-    assert errors.getvalue() == ""
+# What is no request: the rest of it is in the cases of tests/wsgi/wire.
 
 
 def test_half_a_head_is_not_a_request(serve: "Serve", connect: "Connect") -> None:
