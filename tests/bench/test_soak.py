@@ -1,4 +1,4 @@
-"""What the soak judges: memory by a straight line, what must be zero at idle, and each reply by its client."""
+"""What the soak judges: memory by a straight line, what must be zero at idle, and each reply."""
 
 import zlib
 from collections import Counter
