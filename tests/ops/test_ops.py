@@ -1,8 +1,10 @@
 """`/metrics` and `/healthz`: that the figures are exact, and that nothing else is shadowed."""
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
+from wsgiref.util import FileWrapper
 
 import gevent
 import pytest
@@ -268,3 +270,21 @@ def test_health_is_503_while_the_server_drains(started: "Start") -> None:
     assert b"HTTP/1.1 503 Service Unavailable\r\n" in replies
     assert replies.endswith(b"draining\n")
     assert figures(ops)["greenlane_connections_accepted_total"] == 1
+
+
+def test_a_file_stays_a_file_for_the_server() -> None:
+    """PEP 3333: `wsgi.file_wrapper` only helps a server that recognizes it."""
+    file = io.BytesIO(b"Hello")
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return FileWrapper(file)
+
+    ops = Ops(app)
+    response = call(ops)
+    assert isinstance(response, FileWrapper)
+    assert figures(ops)["greenlane_requests_in_flight"] == 1
+    for _ in range(2):
+        response.close()
+        assert file.closed
+        assert figures(ops)["greenlane_requests_in_flight"] == 0

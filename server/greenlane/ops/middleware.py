@@ -7,6 +7,7 @@ killed or never iterated. Must not import the demonstration.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
+from wsgiref.util import FileWrapper
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -105,7 +106,12 @@ class Ops:
             self._finish()
             raise
         kind = _CountedSized if isinstance(response, Sized) else _Counted
-        return kind(response, self._finish)
+        counted = kind(response, self._finish)
+        if isinstance(response, FileWrapper):
+            # It stays what it is, since a server must recognize it to let the kernel send the file.
+            response.close = counted.close  # type: ignore[method-assign]
+            return response
+        return counted
 
     def _finish(self) -> None:
         self.in_flight -= 1
@@ -137,6 +143,7 @@ class _Counted:
 
     def __init__(self, response: Iterable[bytes], finish: Callable[[], None]) -> None:
         self._response = response
+        self._close: Callable[[], None] | None = getattr(response, "close", None)
         self._finish: Callable[[], None] | None = finish
 
     def __iter__(self) -> Iterator[bytes]:
@@ -145,9 +152,8 @@ class _Counted:
     def close(self) -> None:
         finish, self._finish = self._finish, None
         try:
-            close = getattr(self._response, "close", None)
-            if close is not None:
-                close()
+            if self._close is not None:
+                self._close()
         finally:
             if finish is not None:
                 finish()
