@@ -109,7 +109,7 @@ class Ops:
         counted = kind(response, self._finish)
         if isinstance(response, FileWrapper):
             # It stays what it is, since a server must recognize it to let the kernel send the file.
-            response.close = counted.close  # type: ignore[method-assign]
+            response.close = counted.close
             return response
         return counted
 
