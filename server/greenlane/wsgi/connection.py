@@ -6,11 +6,11 @@ the middle of things. Must not know how a head is parsed or a response framed.
 """
 
 from contextlib import suppress
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import IPPROTO_TCP, SHUT_RD, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
 
-from gevent import get_hub
+from gevent import Timeout, get_hub
 from gevent.ssl import SSLSocket
 
 from greenlane.wsgi.access import Entry, format_entry
@@ -59,7 +59,9 @@ class Connection:
         "_heads",
         "_idle_since",
         "_idle_timer",
+        "_lane",
         "_may_have_unread",
+        "_passing_over",
         "_patience",
         "_served",
         "_settings",
@@ -87,11 +89,21 @@ class Connection:
         self._idle_since = 0.0
         self._idle_timer: Any = None
         self._may_have_unread = False
+        self._passing_over = False
+        self._lane = own_lane()
         with suppress(OSError):  # not a TCP connection, or reset already
             sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def handle(self) -> None:
         """Serve until the client or the server has had enough. Returns when the connection is closed."""
+        try:
+            self._serve()
+        except Timeout as timeout:
+            note = f"greenlane: {timeout} of an application was left running, and ended its connection\n"
+            with suppress(OSError, ValueError):
+                self._common["wsgi.errors"].write(note)
+
+    def _serve(self) -> None:
         self._idle_since = monotonic()
         killed = True
         try:
@@ -111,6 +123,9 @@ class Connection:
         self.closing = True
         self._stream.sparing = True
         self._stream.stop_waiting(_StopWaitingError())
+        if self._passing_over:
+            with suppress(OSError):
+                self._stream.sock.shutdown(SHUT_RD)  # ends the reading: nothing is owed any more
 
     def _await_request(self) -> bool:
         """Wait for a request's first byte; whether there is one."""
@@ -157,31 +172,36 @@ class Connection:
         try:
             request = self._read_request()
         except BadRequestError as error:
-            return self._refuse(str(error), error.status, begun)
+            return self._refuse(error, begun)
         except TimeoutError:
-            return self._refuse("the head took too long", "408 Request Timeout", begun)
+            return self._refuse(BadRequestError("the head took too long", "408 Request Timeout"), begun)
         except OSError:
             return False
         exchange = Exchange(request, self.server.application, self)
-        lane = own_lane()
-        lane["exchange"] = exchange
+        self._lane["exchange"] = exchange
         try:
             exchange.run()
         finally:
             if self._settings.access_log != "off":
                 self._log(exchange, begun)
-            lane.clear()
+            self._lane.clear()
+            if request.body.failure is not None:
+                _let_go(request.body.failure)
         self.busy = False
         self._idle_since = monotonic()
-        return exchange.keep_open and self._pass_over_body()
+        return exchange.keep_open and not self._stream.torn and self._pass_over_body()
 
     def _read_request(self) -> Request:
         """Read one request to the end of its head. Raises what `HeadParser.read` does."""
         head = self._heads.read(self._stream)
-        environ = make_environ(self._common, head)
         body: Body | EmptyBody = EMPTY  # as the template has it: most requests have none
-        if says_more(head):
-            body = environ["wsgi.input"] = make_body(self._stream, self._settings, head)
+        try:
+            environ = make_environ(self._common, head)
+            if says_more(head):
+                body = environ["wsgi.input"] = make_body(self._stream, self._settings, head)
+        except BadRequestError as error:
+            error.line, error.to_head = head.line, head.method == "HEAD"
+            raise
         self._body = body
         self._patience.renew()
         self._served += 1
@@ -199,9 +219,8 @@ class Connection:
             return False
         if not self.closing:
             return True
-        unread = body.unread
         # Bytes beyond this request's body are the next request, which was begun and must be answered.
-        return unread is None or len(self._stream.pending) > unread
+        return body.unread is not None and len(self._stream.pending) > body.unread
 
     def send(self, data: bytes) -> None:
         """Send all of `data`. Raises `ClientGoneError`."""
@@ -213,17 +232,27 @@ class Connection:
 
     def _pass_over_body(self) -> bool:
         """Read what the application left of the body, within bounds; whether it is gone."""
-        return self._body.unread == 0 or self._body.discard(self._settings.max_discard)
+        unread = self._body.unread
+        if unread == 0:
+            return True
+        if self.closing and (unread is None or unread > len(self._stream.pending)):
+            return False  # it would have to be waited for
+        self._passing_over = True
+        try:
+            return self._body.discard(self._settings.max_discard)
+        finally:
+            self._passing_over = False
 
-    def _refuse(self, reason: str, status: str, begun: float) -> bool:
+    def _refuse(self, error: BadRequestError, begun: float) -> bool:
         """Answer what is not a request, and close: nobody knows where the next one would begin."""
-        head, body = plain_error(status)
+        head, body = plain_error(error.status)
         self._may_have_unread = True
+        sent = b"" if error.to_head else body  # RFC 9110, 9.3.2
         with suppress(ClientGoneError):
-            self.send(encode_head(head, _CLOSE) + body)
+            self.send(encode_head(head, _CLOSE) + sent)
         if self._settings.access_log != "off":
-            entry = Entry(_host(self.address), "-", head.code, len(body), monotonic() - begun, "-", reason)
-            self._write_log(entry)
+            host, line = _host(self.address), error.line.decode("latin-1")
+            self._write_log(Entry(host, line, head.code, len(sent), monotonic() - begun, "-", str(error)))
         return False
 
     def _log(self, exchange: Exchange, begun: float) -> None:
@@ -247,12 +276,12 @@ class Connection:
             self.server.log.write(format_entry(entry, self._settings.access_log))
 
     def _close(self, *, linger: bool) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.close()
-        self._heads.close()
         stream = self._stream
-        stream.close()
         try:
+            if self._idle_timer is not None:
+                self._idle_timer.close()
+            self._heads.close()
+            stream.close()
             if isinstance(stream.sock, SSLSocket):
                 with suppress(OSError):
                     stream.sock.unwrap()  # says goodbye (RFC 8446, 6.1), and does not wait for the answer
@@ -261,7 +290,13 @@ class Connection:
                 stream.linger(self._settings.linger)
         except OSError:
             pass
-        stream.sock.close()
+        finally:
+            stream.sock.close()
+
+
+def _let_go(failure: BaseException) -> None:
+    """Drop what a failure refers to: its frames refer to the connection, and those to it."""
+    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
 
 
 def _host(address: object) -> str:

@@ -12,7 +12,14 @@ class BadRequestError(Exception):
         reason: what is wrong with it, for the log: it is never sent.
         status: the status line to answer with.
 
+    Attributes:
+        line: the request line, when that much is certain; else `-`.
+        to_head: whether it is a HEAD request, which is answered without content.
+
     """
+
+    line = b"-"
+    to_head = False
 
     def __init__(self, reason: str, status: str = "400 Bad Request") -> None:
         super().__init__(reason)

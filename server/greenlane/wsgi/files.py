@@ -9,6 +9,7 @@ import io
 import os
 import stat
 from dataclasses import dataclass
+from typing import Any
 from wsgiref.util import FileWrapper
 
 
@@ -34,8 +35,9 @@ def regular_file(wrapper: FileWrapper) -> RegularFile | None:
     A file object that decompresses or decodes has a descriptor too, whose bytes are
     others than those it reads, so only what `open` returns for bytes will do.
     """
-    file = wrapper.filelike
-    if not isinstance(file, io.FileIO | io.BufferedReader | io.BufferedRandom):
+    file: Any = wrapper.filelike
+    raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file
+    if type(raw) is not io.FileIO:
         return None
     try:
         descriptor = file.fileno()

@@ -17,7 +17,12 @@ from greenlane.wsgi.head import TOKEN, Head
 
 Answer = TypeVar("Answer")
 
-_CODING = r"[ \t]*(?!chunked\b)" + TOKEN.decode("ascii") + r'(?:[ \t]*;(?:[^,"]|"[^"]*")*)?[ \t]*'
+_CODING = (
+    r"[ \t]*(?!chunked(?![!#$%&'*+.^_`|~0-9a-z-]))"
+    + TOKEN.decode("ascii")
+    + r'(?:[ \t]*;(?:[^,"]|"[^"]*")*|[ \t]*)'
+)
+"""No byte may fit two places of it: a client writes what it is tried on, and could make it try for days."""
 _CODINGS = re.compile(f"{_CODING}(?:,{_CODING})*")
 """RFC 9112, 7: transfer codings other than chunked, with parameters."""
 

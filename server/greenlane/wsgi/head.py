@@ -94,7 +94,7 @@ class Head:
         target: the request target, as it came.
         http_1_1: false for an HTTP/1.0 client, which knows no chunks.
         fields: the header fields by their key in the environment; repeated ones
-            are joined as RFC 9110, 5.2, has it.
+            are joined as RFC 9110, 5.3, has it.
 
     """
 

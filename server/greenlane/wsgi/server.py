@@ -110,7 +110,8 @@ class WSGIServer(GeventServer):
     def do_read(self) -> Any:
         """Accept a connection, if one waits, as a native socket: gevent's would be a third of what one costs.
 
-        Nothing blocks on it, since a `Stream` does all the waiting.
+        It would block the loop: only a `Stream` may read and write it, which does all the waiting, or TLS
+        on a socket of gevent's in its place.
         """
         listener: Any = self.socket
         try:
@@ -146,6 +147,8 @@ class WSGIServer(GeventServer):
 
     def _serve(self, sock: socket, address: Any) -> None:
         if self._tls is not None:
+            if self.draining:
+                return  # as for those whose handshake was under way
             try:
                 sock = self._shake_hands(sock, self._tls)
             except OSError:  # SSLError is one: it speaks something else, or not our versions
@@ -186,16 +189,18 @@ class WSGIServer(GeventServer):
         """
         limit = self.settings.drain_timeout if timeout is None else timeout
         self.draining = True
-        if self.started:
-            self._accept_what_waits()
-        self.close()
-        for connection in list(self._connections):
-            connection.drain()
-        killall(list(self._handshakes), block=False)  # no request has begun there
-        self._greenlets.join(timeout=limit)
-        cut_off = self.busy
-        self._greenlets.kill(block=True, timeout=_KILL_TIMEOUT)
-        self._drained.set()
+        try:
+            if self.started:
+                self._accept_what_waits()
+            self.close()
+            for connection in list(self._connections):
+                connection.drain()
+            killall(list(self._handshakes), block=False)  # no request has begun there
+            self._greenlets.join(timeout=limit)
+            cut_off = self.busy
+            self._greenlets.kill(block=True, timeout=_KILL_TIMEOUT)
+        finally:
+            self._drained.set()  # also when this is interrupted: others wait for it
         return cut_off
 
     def stop(self, timeout: float | None = None) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gevent import get_hub, sleep
 from gevent.socket import wait_read, wait_write
+from gevent.ssl import SSLSocket
 
 from greenlane.wsgi.errors import ClientGoneError
 
@@ -29,6 +30,10 @@ _TOO_SLOW = "the client kept the server waiting for too long"
 
 _FILE_AT_ONCE = 1_048_576
 """Bytes of a file in one go: reading them from the disk holds up everybody."""
+
+_RECORD = 16_384
+"""Bytes given to TLS in one go, as many as fit a record (RFC 8446, 5.1). OpenSSL tells of none before all
+of them are out, so with more, a client that is slow would look like one that takes nothing."""
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -78,13 +83,26 @@ class Stream:
         sock: as given.
         pending: bytes that were read from the kernel and not yet asked for.
         ended: whether the client has closed its side.
+        torn: whether a write broke off in the middle, so that nothing may follow it.
         sparing: whether to read no byte of a head before it is asked for. Otherwise
             the end of a request that was begun would bring the beginning of the
             next one, and a client that pipelines would never be done.
 
     """
 
-    __slots__ = ("_arrival", "_hub", "_recv", "_send", "_turns", "ended", "pending", "sock", "sparing")
+    __slots__ = (
+        "_arrival",
+        "_hub",
+        "_most",
+        "_recv",
+        "_send",
+        "_turns",
+        "ended",
+        "pending",
+        "sock",
+        "sparing",
+        "torn",
+    )
 
     def __init__(self, sock: socket) -> None:
         sock.settimeout(0.0)
@@ -92,11 +110,13 @@ class Stream:
         self.pending = b""
         self.ended = False
         self.sparing = False
+        self.torn = False
         self._recv = sock.recv
         self._send = sock.send
         self._hub = get_hub()
         self._arrival: Any = None  # a watcher, once it is needed: many connections have but one request
         self._turns = _IN_A_ROW
+        self._most = _RECORD if isinstance(sock, SSLSocket) else None
 
     def look(self, size: int = AT_ONCE) -> bool:
         """Whether there is a byte to read, in `pending` or in the kernel. Never waits.
@@ -162,15 +182,17 @@ class Stream:
         """Send all of `data`, in one write when the kernel takes it.
 
         Raises:
-            ClientGoneError: the client closed, or took nothing for too long.
+            ClientGoneError: the client closed, took nothing for too long, or an earlier
+                write broke off.
 
         """
+        if self.torn:
+            raise ClientGoneError("an earlier write broke off, and nobody knows how much of it left")
         try:
             try:
-                sent = self._send(data)
+                sent = self._send(data if self._most is None else memoryview(data)[: self._most])
             except _NOT_NOW:
                 sent = 0
-            patience.account(0.0, sent)
             if sent < len(data):
                 self._send_late(memoryview(data)[sent:], patience)
             else:
@@ -179,22 +201,32 @@ class Stream:
             raise ClientGoneError(str(error)) from error
 
     def _send_late(self, rest: memoryview, patience: Patience) -> None:
+        self.torn = True  # until it is whole: an application may catch what interrupts it, and go on
         while rest:
-            self._await(wait_write, patience)
+            sent = 0
             with suppress(*_NOT_NOW):
-                sent = self._send(rest)
+                sent = self._send(rest[: self._most])
+            if sent:
                 patience.account(0.0, sent)
                 rest = rest[sent:]
-            self.take_turn()
+                self.take_turn()
+            else:
+                self._await(wait_write, patience)
+        self.torn = False
 
     def send_file(self, descriptor: int, position: int, size: int, patience: Patience) -> int:
         """Let the kernel send `size` bytes of a file, and return how many there were.
 
         Raises:
-            ClientGoneError: the client closed, or took nothing for too long.
+            ClientGoneError: the client closed, took nothing for too long, or an earlier
+                write broke off.
+            OSError: the file cannot be read.
 
         """
+        if self.torn:
+            raise ClientGoneError("an earlier write broke off, and nobody knows how much of it left")
         sent = 0
+        self.torn = True
         try:
             while sent < size:
                 step = min(size - sent, _FILE_AT_ONCE)
@@ -208,8 +240,9 @@ class Stream:
                 sent += moved
                 patience.account(0.0, moved)
                 self.take_turn()
-        except OSError as error:
+        except (ConnectionError, TimeoutError) as error:
             raise ClientGoneError(str(error)) from error
+        self.torn = False
         return sent
 
     def _await(self, wait: Callable[..., None], patience: Patience) -> None:
