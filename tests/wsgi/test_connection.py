@@ -31,13 +31,15 @@ def hello(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterab
 class Recording:
     """A connected socket that notes how each reply was sent."""
 
-    def __init__(self, sock: socket.socket, sends: list[bytes]) -> None:
+    def __init__(self, sock: socket.socket, sends: list[bytes], flags: list[int]) -> None:
         self._sock = sock
         self._sends = sends
+        self._flags = flags
 
-    def send(self, data: bytes, *args: Any) -> int:
+    def send(self, data: bytes, flags: int = 0) -> int:
         self._sends.append(bytes(data))
-        return self._sock.send(data, *args)
+        self._flags.append(flags)
+        return self._sock.send(data, flags)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -49,11 +51,12 @@ class RecordingServer(WSGIServer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sends: list[bytes] = []
+        self.flags: list[int] = []
         self.sock: socket.socket | None = None
 
     def handle(self, sock: socket.socket, address: object) -> None:
         self.sock = sock
-        super().handle(Recording(sock, self.sends), address)  # type: ignore[arg-type]
+        super().handle(Recording(sock, self.sends, self.flags), address)  # type: ignore[arg-type]
 
 
 def test_a_small_reply_is_one_write(serve: "Serve", connect: "Connect") -> None:
@@ -65,6 +68,26 @@ def test_a_small_reply_is_one_write(serve: "Serve", connect: "Connect") -> None:
     assert len(server.sends) == 2
     assert all(sent.startswith(b"HTTP/1.1 200 OK\r\n") for sent in server.sends)
     assert all(sent.endswith(b"\r\n\r\nHello, world") for sent in server.sends)
+
+
+def test_the_last_reply_leaves_with_the_close(serve: "Serve", connect: "Connect") -> None:
+    """One segment for both, so that the client wakes once; not where more comes, or nothing follows at once."""
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        whole = hello(environ, start_response)
+        return iter(whole) if environ["PATH_INFO"] == "/pieces" else whole
+
+    server = serve(app, kind=RecordingServer)
+    assert isinstance(server, RecordingServer)
+    client = connect(server)
+    client.get()
+    assert client.get("/", "Connection: close").body == b"Hello, world"
+    assert client.ended()
+    assert server.flags == [0, socket.MSG_MORE]
+    pieces = connect(server)
+    assert pieces.get("/pieces", "Connection: close").body == b"Hello, world"
+    assert pieces.ended()
+    assert set(server.flags[2:]) == {0}
 
 
 def test_nagles_algorithm_is_off(serve: "Serve", connect: "Connect") -> None:
@@ -337,6 +360,32 @@ def test_each_request_has_a_line_in_the_access_log(serve: "Serve", connect: "Con
     assert '+0000] "GET /path?x=1 HTTP/1.1" 200 12 0.0' in first
     assert '"GET /\\x22[31m HTTP/1.1" 200 12 ' in second
     assert '"-" 400 11 ' in third
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "status"),
+    [
+        ("HEAD", "Expect: foo", 417),
+        ("POST", "Expect: foo", 417),
+        ("POST", "Transfer-Encoding: gzip, chunked", 501),
+        ("POST", "Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
+    ],
+)
+def test_a_request_that_is_refused_has_its_line_in_the_log(
+    serve: "Serve", connect: "Connect", method: str, field: str, status: int
+) -> None:
+    """Its head was whole, so what was asked is known, and HEAD is answered without content (RFC 9110, 9.3.2).
+
+    It was answered like a GET, with bytes that a client reads as the next response, and logged as `-`.
+    """
+    log = io.StringIO()
+    client = connect(serve(hello, log=log))
+    client.send(f"{method} /path?x=1 HTTP/1.1\r\nHost: test\r\n{field}\r\n\r\n")
+    reply = client.reply(head_only=True)
+    body = client.rest()
+    assert reply.status == status
+    assert len(body) == (0 if method == "HEAD" else int(reply.headers["content-length"]))
+    assert f'"{method} /path?x=1 HTTP/1.1" {status} {len(body)} ' in log.getvalue()
 
 
 def test_the_access_log_can_be_turned_off(serve: "Serve", connect: "Connect") -> None:

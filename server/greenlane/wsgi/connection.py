@@ -222,9 +222,9 @@ class Connection:
         # Bytes beyond this request's body are the next request, which was begun and must be answered.
         return body.unread is not None and len(self._stream.pending) > body.unread
 
-    def send(self, data: bytes) -> None:
-        """Send all of `data`. Raises `ClientGoneError`."""
-        self._stream.send(data, self._patience)
+    def send(self, data: bytes, last: bool = False) -> None:
+        """Send all of `data`; the last is what the connection is closed behind. Raises `ClientGoneError`."""
+        self._stream.send(data, self._patience, last)
 
     def send_file(self, file: RegularFile, size: int) -> int:
         """Send `size` bytes of a file, and return how many it had. Raises `ClientGoneError`."""

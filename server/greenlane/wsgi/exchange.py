@@ -34,8 +34,8 @@ _LAST_CHUNK = b"0\r\n\r\n"
 class Line(Protocol):
     """What an exchange asks of its connection."""
 
-    def send(self, data: bytes) -> None:
-        """Put bytes on the line. Raises `ClientGoneError`."""
+    def send(self, data: bytes, last: bool = False) -> None:
+        """Put bytes on the line; the last are what it is closed behind. Raises `ClientGoneError`."""
 
     @property
     def sends_files(self) -> bool:
@@ -65,6 +65,7 @@ class Exchange:
 
     __slots__ = (
         "_application",
+        "_at_hand",
         "_chunked",
         "_has_body",
         "_head",
@@ -90,6 +91,7 @@ class Exchange:
         self._head: ResponseHead | None = None
         self._whole_length: int | None = None
         self._left: int | None = None
+        self._at_hand = False
         self._has_body = True
         self._chunked = False
         self._whole = False
@@ -170,7 +172,7 @@ class Exchange:
         frame = self._frame(data)
         if len(frame) <= _ONE_WRITE:
             if first or frame:
-                self._line.send(first + frame)
+                self._line.send(first + frame, self._at_hand and not self.keep_open)
         else:
             if first:
                 self._line.send(first)
@@ -178,7 +180,8 @@ class Exchange:
 
     def _respond(self, result: Iterable[bytes]) -> None:
         if isinstance(result, (list, tuple)):
-            # All of it is at hand, so joining it delays nothing, and its length is known.
+            # All of it is at hand: joining it delays nothing, its length is known, and nothing comes behind.
+            self._at_hand = True
             whole = result[0] if len(result) == 1 else b"".join(result)
             self._whole_length = len(whole)
             self.write(whole)

@@ -10,10 +10,10 @@ where there is nothing does a greenlet wait, with a time after which it stops.
 
 import math
 import os
+import socket as native
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from socket import SHUT_WR, socket
 from time import monotonic
 from typing import Any
 
@@ -34,6 +34,8 @@ _FILE_AT_ONCE = 1_048_576
 _RECORD = 16_384
 """Bytes given to TLS in one go, as many as fit a record (RFC 8446, 5.1). OpenSSL tells of none before all
 of them are out, so with more, a client that is slow would look like one that takes nothing."""
+
+_MORE = getattr(native, "MSG_MORE", 0)
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -93,7 +95,6 @@ class Stream:
     __slots__ = (
         "_arrival",
         "_hub",
-        "_most",
         "_recv",
         "_send",
         "_turns",
@@ -104,7 +105,7 @@ class Stream:
         "torn",
     )
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: native.socket) -> None:
         sock.settimeout(0.0)
         self.sock = sock
         self.pending = b""
@@ -112,11 +113,12 @@ class Stream:
         self.sparing = False
         self.torn = False
         self._recv = sock.recv
-        self._send = sock.send
+        self._send: Callable[[bytes | memoryview, int], int] = sock.send
+        if isinstance(sock, SSLSocket):
+            self._send = lambda data, flags: sock.send(memoryview(data)[:_RECORD])
         self._hub = get_hub()
         self._arrival: Any = None  # a watcher, once it is needed: many connections have but one request
         self._turns = _IN_A_ROW
-        self._most = _RECORD if isinstance(sock, SSLSocket) else None
 
     def look(self, size: int = AT_ONCE) -> bool:
         """Whether there is a byte to read, in `pending` or in the kernel. Never waits.
@@ -178,8 +180,14 @@ class Stream:
             except _NOT_NOW:
                 continue
 
-    def send(self, data: bytes | memoryview, patience: Patience) -> None:
+    def send(self, data: bytes, patience: Patience, last: bool = False) -> None:
         """Send all of `data`, in one write when the kernel takes it.
+
+        Args:
+            data: what to send.
+            patience: how long the client may keep us waiting.
+            last: whether the connection is closed at once behind it. The kernel then keeps the last bytes
+                until that, to send both as one segment: the client wakes once.
 
         Raises:
             ClientGoneError: the client closed, took nothing for too long, or an earlier
@@ -190,7 +198,7 @@ class Stream:
             raise ClientGoneError("an earlier write broke off, and nobody knows how much of it left")
         try:
             try:
-                sent = self._send(data if self._most is None else memoryview(data)[: self._most])
+                sent = self._send(data, _MORE if last else 0)
             except _NOT_NOW:
                 sent = 0
             if sent < len(data):
@@ -205,7 +213,7 @@ class Stream:
         while rest:
             sent = 0
             with suppress(*_NOT_NOW):
-                sent = self._send(rest[: self._most])
+                sent = self._send(rest, 0)
             if sent:
                 patience.account(0.0, sent)
                 rest = rest[sent:]
@@ -267,7 +275,7 @@ class Stream:
         end = monotonic() + seconds
         patience = Patience(seconds, math.inf)
         with suppress(OSError):
-            self.sock.shutdown(SHUT_WR)
+            self.sock.shutdown(native.SHUT_WR)
             while self.receive(AT_ONCE, patience) and monotonic() < end:
                 pass
 
