@@ -71,7 +71,7 @@ def test_a_small_reply_is_one_write(serve: "Serve", connect: "Connect") -> None:
 
 
 def test_the_last_reply_leaves_with_the_close(serve: "Serve", connect: "Connect") -> None:
-    """One segment for both, so that the client wakes once; not where more comes, or nothing follows at once."""
+    """One segment for both: the client wakes once. Not where more comes, or nothing follows at once."""
 
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         whole = hello(environ, start_response)
