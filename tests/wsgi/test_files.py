@@ -201,6 +201,21 @@ def compressed(folder: Path) -> gzip.GzipFile:
     return gzip.GzipFile(folder / "packed")
 
 
+def buffered(folder: Path) -> io.BufferedReader:
+    return io.BufferedReader(compressed(folder))
+
+
+class Shouting(io.FileIO):
+    """A file whose bytes are others than those that it reads."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "quiet").write_bytes(b"hELLO")
+        super().__init__(folder / "quiet")
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size).swapcase()
+
+
 class Other:
     """A file object with a descriptor whose bytes are others."""
 
@@ -223,12 +238,16 @@ class Other:
 
 @pytest.mark.parametrize(
     "opened",
-    [lambda folder: io.BytesIO(b"Hello"), lambda folder: from_pipe(), compressed, Other],
-    ids=["memory", "pipe", "gzip", "other"],
+    [lambda folder: io.BytesIO(b"Hello"), lambda folder: from_pipe(), compressed, buffered, Shouting, Other],
+    ids=["memory", "pipe", "gzip", "buffered gzip", "of its own", "other"],
 )
 def test_what_is_no_regular_file_is_read(
     serve: "Serve", connect: "Connect", kernel: Kernel, tmp_path: Path, opened: Callable[[Path], Any]
 ) -> None:
+    """Also where a descriptor is at hand: what is behind it may be other bytes than those that are read.
+
+    A buffered reader was taken for a file of the disk, whatever it buffers, and compressed bytes were sent.
+    """
     app = Sender(partial(opened, tmp_path))
     client = connect(serve(app))
     for _ in range(2):

@@ -2,7 +2,9 @@
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
@@ -17,7 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 from gevent import socket
 from gevent import ssl as gssl
 
+from greenlane.wsgi import WSGIServer
 from greenlane.wsgi.tls import TLSFilesError, server_context
+
+if TYPE_CHECKING:
+    from tests.wsgi.conftest import Answer
+
+    Serve = Callable[..., WSGIServer]
 
 TIMEOUT = 5.0
 
@@ -172,3 +180,78 @@ def test_a_file_that_may_not_be_read_is_named(files: Files, monkeypatch: pytest.
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(TLSFilesError, match=r"cannot read .*certificate\.pem: Permission denied"):
         server_context(files.certificate, files.key)
+
+
+# Over real connections.
+
+
+class Remembering(gssl.SSLContext):
+    """A server's context that remembers the sockets that it made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self.made: list[gssl.SSLSocket] = []
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> gssl.SSLSocket:
+        self.made.append(super().wrap_socket(*args, **kwargs))
+        return self.made[-1]
+
+
+@pytest.fixture
+def context(files: Files) -> Remembering:
+    context = Remembering(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    return context
+
+
+def connected(server: WSGIServer, context: gssl.SSLContext, buffer: int | None = None) -> gssl.SSLSocket:
+    """A client, which holds as little as `buffer` bytes in the kernel."""
+    sock = socket.socket()
+    if buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.settimeout(TIMEOUT)
+    sock.connect(("127.0.0.1", server.server_port))
+    return context.wrap_socket(sock, server_hostname="localhost")
+
+
+class SmallServer(WSGIServer):
+    """A server whose kernel holds little for each client."""
+
+    def handle(self, sock: Any, address: Any) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_000)
+        super().handle(sock, address)
+
+
+def test_a_large_piece_is_sent_to_who_takes_it_steadily(
+    serve: "Serve", answer: "Answer", context: Remembering, client_context: gssl.SSLContext
+) -> None:
+    """What it takes earns it time, also while a piece is not out yet.
+
+    OpenSSL takes all of a piece or nothing, so that a client which took one for longer than `write_timeout`
+    looked like one that takes nothing, and was cut off.
+    """
+    size = 2_000_000
+    server = serve(
+        answer([b"a" * size]), kind=partial(SmallServer, tls=context), write_timeout=0.3, min_rate=200_000
+    )
+    with connected(server, client_context, buffer=50_000) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        received = 0
+        while part := client.recv(16_384):  # its pace is what is tried here
+            received += len(part)
+            gevent.sleep(0.005)
+    assert received > size
+
+
+def test_a_connection_that_is_cut_off_while_it_lingers_is_closed(
+    serve: "Serve", answer: "Answer", context: Remembering, client_context: gssl.SSLContext
+) -> None:
+    """Its socket was left to the collector, which warns of it, and its client to wait."""
+    server = serve(answer([b"Hello"]), kind=partial(WSGIServer, tls=context), linger=5)
+    with connected(server, client_context) as client:
+        client.sendall(b"nonsense\r\n\r\n")
+        received = b"".join(iter(partial(client.recv, 65_536), b""))
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert server.connections == 1, "it said goodbye, and waits for the client's"
+        assert server.drain(timeout=0.02) == 0
+        assert [sock.fileno() for sock in context.made] == [-1]
