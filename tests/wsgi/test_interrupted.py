@@ -106,6 +106,35 @@ def test_nothing_follows_a_last_chunk_that_broke_off(serve: "Serve", connect: "C
     assert client.rest().partition(b"\r\n\r\n")[2] == b"5\r\nHello\r\n0\r"
 
 
+@pytest.mark.parametrize("before", [6, 14])
+def test_nothing_follows_a_head_whose_body_broke_off(serve: "Serve", connect: "Connect", before: int) -> None:
+    """A large body leaves behind its head, and between the two others may get their turn (every 16th time).
+
+    What comes in there left the body counted as sent, and the next response stood in its place.
+    """
+    cut_off: list[bool] = []
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/big":
+            start_response("200 OK", [])
+            return iter([b"x"]) if environ["PATH_INFO"] == "/pieces" else [b"NEXT"]
+        write = start_response("200 OK", [("Content-Length", "100000")])
+        greenlet, waiting = gevent.getcurrent(), [True]
+        gevent.spawn(lambda: waiting and greenlet.throw(gevent.Timeout(1)))
+        with suppress(gevent.Timeout, OSError):
+            write(b"a" * 100_000)
+            waiting.clear()
+        cut_off.append(bool(waiting))
+        return []
+
+    paths = ["/pieces", *["/"] * before, "/big"]
+    client = connect(serve(app))
+    client.send("".join(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n" for path in paths) + NEXT)
+    body = client.rest().partition(b"Content-Length: 100000\r\n")[2].partition(b"\r\n\r\n")[2]
+    assert cut_off == [True], "its turn did not end between head and body: the test tells nothing"
+    assert body == b""
+
+
 # Reads.
 
 

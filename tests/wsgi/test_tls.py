@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -255,3 +256,30 @@ def test_a_connection_that_is_cut_off_while_it_lingers_is_closed(
         assert server.connections == 1, "it said goodbye, and waits for the client's"
         assert server.drain(timeout=0.02) == 0
         assert [sock.fileno() for sock in context.made] == [-1]
+
+
+def test_a_body_that_nobody_reads_does_not_hold_the_drain(
+    serve: "Serve",
+    answer: "Answer",
+    context: Remembering,
+    client_context: gssl.SSLContext,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As without TLS. Ending the reading must not take the TLS away, which has yet to say goodbye.
+
+    gevent's `SSLSocket.shutdown` drops it, and the hub printed a traceback.
+    """
+    server = serve(answer([b"Hello"]), kind=partial(WSGIServer, tls=context), head_timeout=2, linger=0.05)
+    with connected(server, client_context) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc")
+        received = b""
+        while not received.endswith(b"Hello"):
+            received += client.recv(65_536)
+        assert server.busy == 0
+        begun = monotonic()
+        drained = gevent.spawn(server.drain, 10)
+        assert client.recv(1) == b""
+        assert drained.get(timeout=TIMEOUT) == 0
+        assert monotonic() - begun < 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert [sock.fileno() for sock in context.made] == [-1]

@@ -6,11 +6,11 @@ the middle of things. Must not know how a head is parsed or a response framed.
 """
 
 from contextlib import suppress
-from socket import IPPROTO_TCP, SHUT_RD, TCP_NODELAY, socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
 
-from gevent import Timeout, get_hub
+from gevent import Timeout, get_hub, getcurrent
 from gevent.ssl import SSLSocket
 
 from greenlane.wsgi.access import Entry, format_entry
@@ -89,7 +89,7 @@ class Connection:
         self._idle_since = 0.0
         self._idle_timer: Any = None
         self._may_have_unread = False
-        self._passing_over = False
+        self._passing_over: Any = None  # the greenlet, meanwhile
         self._lane = own_lane()
         with suppress(OSError):  # not a TCP connection, or reset already
             sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -123,9 +123,13 @@ class Connection:
         self.closing = True
         self._stream.sparing = True
         self._stream.stop_waiting(_StopWaitingError())
-        if self._passing_over:
-            with suppress(OSError):
-                self._stream.sock.shutdown(SHUT_RD)  # ends the reading: nothing is owed any more
+        if self._passing_over is not None:
+            get_hub().loop.run_callback(self._stop_passing_over)
+
+    def _stop_passing_over(self) -> None:
+        """Leave the rest of a body that nobody reads. Runs in the hub, so the greenlet waits somewhere."""
+        if self._passing_over is not None:
+            self._passing_over.throw(_StopWaitingError())
 
     def _await_request(self) -> bool:
         """Wait for a request's first byte; whether there is one."""
@@ -237,11 +241,13 @@ class Connection:
             return True
         if self.closing and (unread is None or unread > len(self._stream.pending)):
             return False  # it would have to be waited for
-        self._passing_over = True
+        self._passing_over = getcurrent()
         try:
             return self._body.discard(self._settings.max_discard)
+        except _StopWaitingError:
+            return False
         finally:
-            self._passing_over = False
+            self._passing_over = None
 
     def _refuse(self, error: BadRequestError, begun: float) -> bool:
         """Answer what is not a request, and close: nobody knows where the next one would begin."""

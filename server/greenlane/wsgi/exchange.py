@@ -66,6 +66,7 @@ class Exchange:
     __slots__ = (
         "_application",
         "_at_hand",
+        "_broken",
         "_chunked",
         "_has_body",
         "_head",
@@ -92,6 +93,7 @@ class Exchange:
         self._whole_length: int | None = None
         self._left: int | None = None
         self._at_hand = False
+        self._broken = False
         self._has_body = True
         self._chunked = False
         self._whole = False
@@ -168,15 +170,19 @@ class Exchange:
         if self._whole:
             # Whoever kept the callable: the connection may be in the middle of the next response.
             raise RuntimeError("the response is complete: nothing can be written to it any more")
+        if self._broken:
+            raise ClientGoneError("an earlier write broke off between the head and the body")
         first = b"" if self.code else self._begin(len(data))
         frame = self._frame(data)
         if len(frame) <= _ONE_WRITE:
             if first or frame:
                 self._line.send(first + frame, self._at_hand and not self.keep_open)
         else:
+            self._broken = bool(first)  # until the frame is out as well: an application may go on without it
             if first:
                 self._line.send(first)
             self._line.send(frame)
+            self._broken = False
 
     def _respond(self, result: Iterable[bytes]) -> None:
         if isinstance(result, (list, tuple)):
@@ -189,6 +195,8 @@ class Exchange:
             self._respond_piecewise(result)
         if self._left:
             raise RuntimeError(f"the body is {self._left} bytes shorter than its Content-Length")
+        if self._broken:
+            raise ClientGoneError("an earlier write broke off between the head and the body")
         self._whole = True
         if self._chunked:
             self._line.send(_LAST_CHUNK)
