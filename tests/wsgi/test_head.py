@@ -1,5 +1,6 @@
 """Heads, one after the other through one parser: none of them changes what the next one says."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,9 +59,17 @@ def test_repeated_fields_are_one() -> None:
 def test_what_clients_choose_is_remembered_within_bounds() -> None:
     parser = HeadParser(Settings())
     for number in range(3_000):
-        parser.parse(b"GET / HTTP/1.1\r\nX-Name-%d: 1\r\nHost: host-%d\r\n\r\n" % (number, number))
-    parser.parse(b"GET / HTTP/1.1\r\nX-%b: 1\r\nHost: %b\r\n\r\n" % (b"a" * 1_000, b"a" * 1_000))
-    assert len(head_module._keys) <= head_module._REMEMBERED
-    assert len(head_module._hosts) <= head_module._REMEMBERED
-    longest = max([*map(len, head_module._keys), *map(len, head_module._hosts)])
-    assert longest <= head_module._MAX_REMEMBERED_LENGTH
+        parser.parse(b"GET /%d HTTP/1.1\r\nX-Name-%d: 1\r\nHost: host-%d\r\n\r\n" % (number, number, number))
+    parser.parse(
+        b"GET /%b HTTP/1.1\r\nX-%b: 1\r\nHost: %b\r\n\r\n" % (b"a" * 1_000, b"a" * 1_000, b"a" * 1_000)
+    )
+    for remembered in (head_module._keys, head_module._hosts, head_module._lines):
+        assert len(remembered) <= head_module._REMEMBERED
+        assert max(map(len, remembered)) <= head_module._MAX_REMEMBERED_LENGTH
+
+
+def test_a_line_that_was_checked_is_checked_again_where_less_is_allowed() -> None:
+    line = b"GET /remembered HTTP/1.1"
+    HeadParser(Settings()).parse(line + b"\r\n" + HOST + b"\r\n")
+    with pytest.raises(BadRequestError, match="too long"):
+        HeadParser(Settings(max_request_line=10)).parse(line + b"\r\n" + HOST + b"\r\n")

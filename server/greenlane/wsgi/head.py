@@ -38,7 +38,7 @@ to name, but a port alone names nobody (RFC 9110, 4.2.1)."""
 _BEGINNING = re.compile(TOKEN)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
-_PLAIN_METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS PATCH".split())
+_PLAIN_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 """Those that llhttp takes for nothing but methods: CONNECT ends HTTP for it, DESCRIBE begins RTSP."""
 
 _MAX_EMPTY_LINES = 2
@@ -46,7 +46,8 @@ _MAX_EMPTY_LINES = 2
 
 _REMEMBERED = 1_024
 _MAX_REMEMBERED_LENGTH = 100
-"""Names and hosts that are remembered as checked, and how long one may be: clients choose them."""
+"""Names, hosts and request lines that are remembered as checked, and how long one may be: clients choose
+them."""
 
 _COMMON_NAMES = (
     b"Host Connection User-Agent Accept Accept-Encoding Accept-Language Cookie Content-Type Content-Length "
@@ -58,6 +59,7 @@ _NO_FIELDS: dict[str, str] = {}
 
 _keys: dict[bytes, str] = {}
 _hosts: set[str] = set()
+_lines: dict[bytes, tuple[str, str, bool]] = {}
 
 
 def environ_key(name: bytes) -> str:
@@ -155,28 +157,21 @@ class HeadParser:
 
         """
         line = data[: data.find(b"\r\n")]
-        match = _REQUEST_LINE.fullmatch(line)
-        if match is None:
-            raise BadRequestError("the request line is none (RFC 9112, 3)")
-        if len(line) > self._settings.max_request_line:
-            raise BadRequestError("the request line is too long", "414 URI Too Long")
-        method, target, major, minor = match.groups()
-        if method == b"CONNECT":
-            raise BadRequestError("CONNECT is for proxies (RFC 9110, 9.3.6)", "501 Not Implemented")
-        if major != b"1" or minor > b"1":
-            raise BadRequestError("the version is not HTTP/1.1 or 1.0", "505 HTTP Version Not Supported")
+        known = _lines.get(line)
+        if known is None or len(line) > self._settings.max_request_line:
+            known = _check_line(line, self._settings.max_request_line)
+        method, target, http_1_1 = known
         if method not in _PLAIN_METHODS:
             # llhttp knows a list of methods and any token is one; for the fields it makes no difference.
             data = b"POST" + data[len(method) :]
         fields = self.parse_fields(data)
-        http_1_1 = minor == b"1"
         host = fields.get("HTTP_HOST")
         if host is None:
             if http_1_1:
                 raise BadRequestError("there is no Host (RFC 9112, 3.2)")
         elif host not in _hosts:
             check_host(host)
-        return Head(line, method.decode("ascii"), target.decode("ascii"), http_1_1, fields)
+        return Head(line, method, target, http_1_1, fields)
 
     def parse_fields(self, data: bytes) -> dict[str, str]:
         """Parse a head whose request line is in order.
@@ -279,6 +274,29 @@ def _check_begun(data: bytearray, seen: int, settings: Settings) -> None:
         raise BadRequestError("the request line is too long", "414 URI Too Long")
     if _BARE_LF.search(data, seen) is not None:
         raise BadRequestError("a line ends in a bare LF (RFC 9112, 2.2)")
+
+
+def _check_line(line: bytes, most: int) -> tuple[str, str, bool]:
+    """Return a request line's method, its target, and whether it is HTTP/1.1.
+
+    Raises:
+        BadRequestError: it is none, too long (414), for a proxy (501), or of another version (505).
+
+    """
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise BadRequestError("the request line is none (RFC 9112, 3)")
+    if len(line) > most:
+        raise BadRequestError("the request line is too long", "414 URI Too Long")
+    method, target, major, minor = match.groups()
+    if method == b"CONNECT":
+        raise BadRequestError("CONNECT is for proxies (RFC 9110, 9.3.6)", "501 Not Implemented")
+    if major != b"1" or minor > b"1":
+        raise BadRequestError("the version is not HTTP/1.1 or 1.0", "505 HTTP Version Not Supported")
+    known = method.decode("ascii"), target.decode("ascii"), minor == b"1"
+    if len(_lines) < _REMEMBERED and len(line) <= _MAX_REMEMBERED_LENGTH:
+        _lines[line] = known
+    return known
 
 
 def check_host(host: str) -> None:
