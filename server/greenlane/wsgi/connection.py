@@ -258,7 +258,9 @@ class Connection:
             self.send(encode_head(head, _CLOSE) + sent)
         if self._settings.access_log != "off":
             host, line = _host(self.address), error.line.decode("latin-1")
-            self._write_log(Entry(host, line, head.code, len(sent), monotonic() - begun, "-", str(error)))
+            self._write_log(
+                Entry(host, line, int(error.status[:3]), len(sent), monotonic() - begun, "-", str(error))
+            )
         return False
 
     def _log(self, exchange: Exchange, begun: float) -> None:

@@ -28,6 +28,9 @@ def template(base: Mapping[str, Any], address: Any) -> WSGIEnvironment:
 
     """
     environ = dict(base)
+    # Of each request's own, so that the copy of this has room for them: a dict that grows is made anew.
+    environ["REQUEST_METHOD"] = environ["PATH_INFO"] = environ["QUERY_STRING"] = ""
+    environ["RAW_URI"] = environ["REQUEST_URI"] = ""
     environ["SERVER_PROTOCOL"] = "HTTP/1.1"
     environ["wsgi.input"] = EMPTY
     # Not in PEP 3333: the input ends by itself, so that nobody needs a length to read it.
@@ -41,7 +44,7 @@ def template(base: Mapping[str, Any], address: Any) -> WSGIEnvironment:
     return environ
 
 
-def make_environ(common: Mapping[str, Any], head: Head) -> WSGIEnvironment:
+def make_environ(common: WSGIEnvironment, head: Head) -> WSGIEnvironment:
     """Return one request's environment, without `wsgi.input`.
 
     Args:
@@ -52,7 +55,8 @@ def make_environ(common: Mapping[str, Any], head: Head) -> WSGIEnvironment:
         BadRequestError: the target is none.
 
     """
-    environ = {**common, **head.fields}
+    environ = common.copy()
+    environ.update(head.fields)
     target = head.target
     environ["REQUEST_METHOD"] = head.method
     environ["RAW_URI"] = environ["REQUEST_URI"] = target

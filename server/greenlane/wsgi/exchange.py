@@ -30,6 +30,9 @@ than a second write (which waits for nothing: TCP_NODELAY is set)."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
 
+# Python 3.11 calls a function for each look at a member of an enumeration.
+_NONE, _SIZED, _CHUNKED = ResponseBody.NONE, ResponseBody.SIZED, ResponseBody.CHUNKED
+
 
 class Line(Protocol):
     """What an exchange asks of its connection."""
@@ -220,7 +223,7 @@ class Exchange:
         file = regular_file(wrapper) if self._line.sends_files and not self.code else None
         if file is None:
             return False
-        promised = None if self._head is None else self._head.content_length
+        promised = None if self._head is None else self._head[2]
         # PEP 3333: a file may be longer than what is promised of it, and no more is sent.
         self._whole_length = size = file.size if promised is None else min(file.size, promised)
         self._line.send(self._begin(size))
@@ -239,24 +242,25 @@ class Exchange:
         head = self._head
         if head is None:
             raise RuntimeError("the application did not call start_response")
-        length = head.content_length
+        code, _, length, _ = head
         request = self.request
+        bodiless = code in (204, 304)  # RFC 9110, 6.4.1: whatever the application yields
         sized = length is not None or self._whole_length is not None
-        framing = RESPONSE_BODY[request.method == "HEAD", head.bodiless, sized, request.http_1_1]
+        framing = RESPONSE_BODY[request.method == "HEAD", bodiless, sized, request.http_1_1]
         lines = b""
-        if framing is ResponseBody.NONE:
+        if framing is _NONE:
             self._has_body = False
-            if length is None and self._whole_length and not head.bodiless:
+            if length is None and self._whole_length and not bodiless:
                 # RFC 9110, 8.6: what a GET would have had. An empty reply to HEAD would tell a wrong length.
                 lines = b"Content-Length: %d\r\n" % self._whole_length
-        elif framing is ResponseBody.SIZED:
+        elif framing is _SIZED:
             if length is not None:
                 _check_length(length, first, self._whole_length)
             elif self._whole_length is not None:
                 length = self._whole_length
                 lines = b"Content-Length: %d\r\n" % length
             self._left = length
-        elif framing is ResponseBody.CHUNKED:
+        elif framing is _CHUNKED:
             self._chunked = True
             lines = b"Transfer-Encoding: chunked\r\n"
         else:
@@ -267,7 +271,7 @@ class Exchange:
         elif not request.http_1_1:
             lines += b"Connection: keep-alive\r\n"
         request.body.withhold_continue()
-        self.code = head.code
+        self.code = code
         return encode_head(head, lines)
 
     def _frame(self, data: bytes) -> bytes:

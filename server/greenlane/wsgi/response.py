@@ -8,7 +8,7 @@ know connections or sockets.
 import re
 from functools import lru_cache
 from time import time
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 from wsgiref.handlers import format_date_time
 
 _STATUS = re.compile(r"[2-5][0-9][0-9] [^\x00-\x08\x0a-\x1f\x7f]*")
@@ -42,27 +42,10 @@ _REMEMBERED = 1_024
 _names: dict[str, int] = {}
 
 
-class ResponseHead(NamedTuple):
-    """Status and header fields of one response, as the application gave them.
-
-    Args:
-        code: the status code.
-        lines: the status line and the header fields, each with its line end, without those that
-            are the server's to say.
-        content_length: what the application promised, or None.
-        has_date: whether the application said `Date` itself.
-
-    """
-
-    code: int
-    lines: bytes
-    content_length: int | None
-    has_date: bool
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether no body may follow, whatever the application yields (RFC 9110, 6.4.1)."""
-        return self.code in (204, 304)
+ResponseHead: TypeAlias = tuple[int, bytes, int | None, bool]
+"""The status code; the status line and the fields, each with its line end, as the application gave them;
+the Content-Length that it promised, or None; and whether it said `Date` itself. One is made for each
+response, and a tuple in a tenth of the time of an object."""
 
 
 def check_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
@@ -78,36 +61,34 @@ def check_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
     code = _check_status(status)
     length: int | None = None
     has_date = False
-    text = f"HTTP/1.1 {status}\r\n"
-    ends = 1
-    try:
-        for name, value in headers:
-            kind = _names.get(name)
-            if kind is None:
-                kind = _check_name(name)
-            if kind:
-                if kind == _DATE:
-                    has_date = True
-                else:
-                    length = _content_length(value, length)
-                    if code == 204:
-                        continue  # RFC 9110, 8.6: not with this one
-            text += name + ": " + value + "\r\n"
-            ends += 1
-    except TypeError:
-        _explain(headers)
-        raise
+    lines = [f"HTTP/1.1 {status}\r\n"]
+    for name, value in headers:
+        kind = _names.get(name)
+        if kind is None:
+            kind = _check_name(name)
+        if value.__class__ is not str and not isinstance(value, str):
+            raise TypeError(f"the value of header {name!r} must be a str, not {value!r}")
+        if kind:
+            if kind == _DATE:
+                has_date = True
+            else:
+                length = _content_length(value, length)
+                if code == 204:
+                    continue  # RFC 9110, 8.6: not with this one
+        lines.append(f"{name}: {value}\r\n")
+    text = "".join(lines)
     # Every value at once: a line end more than the lines that are ours is somebody else's.
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         _explain(headers)
-    return ResponseHead(code, text.encode("latin-1"), length, has_date)
+    return code, text.encode("latin-1"), length, has_date
 
 
 def encode_head(head: ResponseHead, framing: bytes) -> bytes:
     """Return the bytes of a head, with the server's own lines behind the application's."""
-    if head.has_date:
-        return b"%b%b\r\n" % (head.lines, framing)
-    return b"%bDate: %b\r\n%b\r\n" % (head.lines, _date(int(time())), framing)
+    _, lines, _, has_date = head
+    if has_date:
+        return b"%b%b\r\n" % (lines, framing)
+    return b"%bDate: %b\r\n%b\r\n" % (lines, _date(int(time())), framing)
 
 
 def plain_error(status: str) -> tuple[ResponseHead, bytes]:
@@ -142,16 +123,14 @@ def _check_name(name: object) -> int:
 
 
 def _explain(headers: list[tuple[str, str]]) -> None:
-    """Raise for the first field that is at fault, by its name."""
+    """Raise for the first value that is at fault, by its name."""
     for name, value in headers:
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"a header's name and value must be str, not {name!r}: {value!r}")
         if _BAD_IN_VALUE.search(value):
             raise ValueError(f"a line end or a null character in header {name!r}: {value!r}")
 
 
 def _content_length(value: str, earlier: int | None) -> int:
-    if not (isinstance(value, str) and value.isascii() and value.isdigit()) or earlier is not None:
+    if not (value.isascii() and value.isdigit()) or earlier is not None:
         raise ValueError(f"Content-Length must be one number, not {value!r}")
     return int(value)
 
