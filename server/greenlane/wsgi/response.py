@@ -44,8 +44,7 @@ _names: dict[str, int] = {}
 
 ResponseHead: TypeAlias = tuple[int, bytes, int | None, bool]
 """The status code; the status line and the fields, each with its line end, as the application gave them;
-the Content-Length that it promised, or None; and whether it said `Date` itself. One is made for each
-response, and a tuple in a tenth of the time of an object."""
+the Content-Length that it promised, or None; and whether it said `Date` itself."""
 
 
 def check_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
