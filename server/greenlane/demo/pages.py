@@ -29,7 +29,7 @@ def render(template: str, **values: object) -> str:
 def wants_json() -> bool:
     """Whether the request is for JSON: by its path, or because it prefers JSON to HTML."""
     path = request.path
-    if path == "/probe" or path.startswith("/probe/") or path.endswith(".json"):
+    if path == "/probe" or path.startswith(("/probe/", "/hazards/")) or path.endswith(".json"):
         return True
     return request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json"
 

@@ -47,6 +47,7 @@ class Parameters:
         hops: number of checkpoints, each after a switch.
         pause: mean wait of a switch, in seconds.
         release: release the strategy as the last step, which a mended program would do.
+        fate: how the request announces that it will end; empty when it ends as others do.
 
     """
 
@@ -54,6 +55,7 @@ class Parameters:
     hops: int
     pause: float
     release: bool
+    fate: str = ""
 
     @classmethod
     def of(cls, request: Request) -> "Parameters":
@@ -76,6 +78,7 @@ class Parameters:
             hops=_integer(request, "hops", DEFAULT_HOPS, 1, LIMITS["hops"]),
             pause=_integer(request, "pause", DEFAULT_PAUSE_MS, 0, LIMITS["pause_ms"], " milliseconds") / 1000,
             release=_integer(request, "release", 0, 0, 1) == 1,
+            fate=request.args.get("fate", ""),
         )
         try:
             carried = read_carriers(request)

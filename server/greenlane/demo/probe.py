@@ -1,20 +1,22 @@
 """The probe: one request that writes its nonce, lets others run, and reads back whose data it gets.
 
-The reply is made of what was read from the strategy, never of what the request
+The reply is made of what was read from the keeper, never of what the request
 said: a probe that answered from its own variables would always look right.
 
 Must not import the site: it is given everything it needs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from os import getpid
 from threading import get_native_id
-from typing import TypedDict
+from time import monotonic
+from typing import NotRequired, TypedDict
 
 from greenlet import getcurrent
 
+from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
-from greenlane.demo.strategies import FIELDS, Reading, Strategy
 from greenlane.demo.switching import Switcher, Way, jitter
 
 
@@ -23,13 +25,14 @@ class Checkpoint(TypedDict):
 
     ``after`` names the way of switching; ``read`` is None throughout when reading
     raised, and ``error`` tells what; ``switches`` is counted since the previous
-    checkpoint, for the first one since the first write.
+    checkpoint, for the first one since the first write; ``at`` is when it read.
     """
 
     after: str
     read: Reading
     error: str | None
     switches: int
+    at: float
 
 
 class Report(TypedDict):
@@ -37,17 +40,25 @@ class Report(TypedDict):
 
     ``greenlet`` is the ``id()`` of the greenlet, ``thread`` the kernel's id of the
     native thread. ``in_flight`` is the most requests in flight that any step saw.
-    ``switches`` is the sum over the checkpoints: see :class:`Turns`.
+    ``switches`` is the sum over the checkpoints: see :class:`Turns`. Times are
+    seconds of :func:`time.monotonic`: ``began`` before the look at what is found,
+    ``wrote`` after each write. ``hazard`` is there under ``/hazards/`` alone, and
+    ``channel`` where the data came through something that requests take turns
+    with, such as a pooled connection: it names that.
     """
 
     strategy: str
+    hazard: NotRequired[str]
     found: Reading
+    began: float
+    wrote: list[float]
     checkpoints: list[Checkpoint]
     greenlet: int
     thread: int
     pid: int
     in_flight: int
     switches: int
+    channel: NotRequired[str]
 
 
 class Turns:
@@ -69,77 +80,105 @@ class Turns:
         return other
 
 
-class Probe:
-    """One probe request, from what it finds to what it reads last.
+@dataclass(frozen=True)
+class Kit:
+    """What all probes of one demonstration share.
 
-    Args:
-        strategy: what to write to and read from.
-        parameters: what the request asks for.
+    Attributes:
         switcher: the ways to switch.
-        turns: shared by all probes that may overlap.
+        turns: who acted last.
         in_flight: returns the number of requests in flight now.
 
     """
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        parameters: Parameters,
-        *,
-        switcher: Switcher,
-        turns: Turns,
-        in_flight: Callable[[], int],
-    ) -> None:
-        self._strategy = strategy
+    switcher: Switcher
+    turns: Turns
+    in_flight: Callable[[], int]
+
+    def probe(self, name: str, keeper: Keeper, parameters: Parameters) -> "Probe":
+        """Make the probe of one request, that writes to ``keeper`` and reads from it."""
+        return Probe(self, name, keeper, parameters)
+
+
+class Probe:
+    """One probe request, from what it finds to what it reads last.
+
+    Args:
+        kit: what it shares with others.
+        name: the strategy's, for the report.
+        keeper: what to write to and read from.
+        parameters: what the request asks for.
+
+    """
+
+    def __init__(self, kit: Kit, name: str, keeper: Keeper, parameters: Parameters) -> None:
+        self._kit = kit
+        self._name = name
+        self._keeper = keeper
         self._parameters = parameters
-        self._switcher = switcher
-        self._turns = turns
-        self._in_flight = in_flight
         self._most_in_flight = 0
         self._switches = 0
+        self._all_switches = 0
+        self._began = 0.0
+        self._found: Reading = dict.fromkeys(FIELDS)
+        self._wrote: list[float] = []
 
     def run(self) -> Report:
         """Go through all steps and return what was read.
 
         Raises:
-            Exception: whatever the strategy raises on writing; errors of reading
+            Exception: whatever the keeper raises on writing; errors of reading
                 back are reported in their checkpoint.
 
         """
         try:
-            return self._steps()
+            self.write()
+            return self.report(list(self.checkpoints()))
         finally:
             if self._parameters.release:
-                self._strategy.release()
+                self._keeper.release()
 
-    def _steps(self) -> Report:
+    def write(self) -> None:
+        """Look at what is there, and write both fields, with a switch between.
+
+        Raises:
+            Exception: whatever the keeper raises.
+
+        """
         first, second = FIELDS
-        self._turns.take(self)
-        found = self._strategy.found()
+        self._kit.turns.take(self)
+        self._began = _now()
+        self._found = self._keeper.found()
         self._write(first)
-        self._switcher.gap(self._parameters.pause)
+        self._kit.switcher.gap(self._parameters.pause)
         self._write(second)
-        checkpoints = [self._checkpoint(name, way) for name, way in self._ways()]
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """Switch and read back, as often as is asked for: the ways in turn from a random one on."""
+        start = self._kit.switcher.start()
+        ways = self._kit.switcher.ways
+        for hop in range(self._parameters.hops):
+            yield self._checkpoint(*ways[(start + hop) % len(ways)])
+
+    def report(self, checkpoints: list[Checkpoint]) -> Report:
+        """Return the reply with ``checkpoints``, which is empty where they were sent before it."""
         return {
-            "strategy": self._strategy.name,
-            "found": found,
+            "strategy": self._name,
+            "found": self._found,
+            "began": self._began,
+            "wrote": self._wrote,
             "checkpoints": checkpoints,
             "greenlet": id(getcurrent()),
             "thread": get_native_id(),
             "pid": getpid(),
             "in_flight": self._most_in_flight,
-            "switches": sum(checkpoint["switches"] for checkpoint in checkpoints),
+            "switches": self._all_switches,
         }
-
-    def _ways(self) -> list[tuple[str, Way]]:
-        """Take the ways in turn from a random one on, one for each hop."""
-        start = self._switcher.start()
-        ways = self._switcher.ways
-        return [ways[(start + hop) % len(ways)] for hop in range(self._parameters.hops)]
 
     def _write(self, field: str) -> None:
         self._step()
-        self._strategy.write(field, self._parameters.nonce)
+        self._keeper.write(field, self._parameters.nonce)
+        self._wrote.append(_now())
 
     def _checkpoint(self, name: str, way: Way) -> Checkpoint:
         way(jitter(self._parameters.pause))
@@ -148,11 +187,17 @@ class Probe:
         read: Reading = dict.fromkeys(FIELDS)
         error = None
         try:
-            read = self._strategy.read()
+            read = self._keeper.read()
         except Exception as raised:  # any error at all is a finding, and the client's to judge
             error = f"{type(raised).__name__}: {raised}"
-        return {"after": name, "read": read, "error": error, "switches": switches}
+        return {"after": name, "read": read, "error": error, "switches": switches, "at": _now()}
 
     def _step(self) -> None:
-        self._switches += self._turns.take(self)
-        self._most_in_flight = max(self._most_in_flight, self._in_flight())
+        other = self._kit.turns.take(self)
+        self._switches += other
+        self._all_switches += other
+        self._most_in_flight = max(self._most_in_flight, self._kit.in_flight())
+
+
+def _now() -> float:
+    return round(monotonic(), 6)

@@ -15,8 +15,11 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from greenlane.app import App
 from greenlane.context import LocalManager
+from greenlane.demo.hazards.mount import HazardSite, LeftCollector
 from greenlane.demo.notes import NotesPage
+from greenlane.demo.probe import Kit, Turns
 from greenlane.demo.strategies import KeptInLocal, make_strategies
+from greenlane.demo.switching import Switcher
 from greenlane.demo.views import Views
 from greenlane.ops import Ops
 from greenlane.sql import SQLHelper
@@ -74,10 +77,16 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
     app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
     app.secret_key = secret_key or os.environ.get("SECRET_KEY") or _random_key(app)
     ops = Ops(app, locals=kept_in_locals)
-    Views(strategies, in_flight=lambda: ops.in_flight).mount(app)
+    kit = Kit(Switcher(), Turns(), in_flight=lambda: ops.in_flight)
+    Views(strategies, kit).mount(app)
+    hazards = HazardSite(strategies, kit)
+    hazards.mount(app)
+    ops.register(LeftCollector(hazards))
     _mount_notes(app, ops, database_url or os.environ.get("DATABASE_URL"))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
-    with_files = SharedDataMiddleware(released, {"/static": ("greenlane.demo", "static")}, cache_timeout=300)
+    with_files = SharedDataMiddleware(
+        hazards.wrap(released), {"/static": ("greenlane.demo", "static")}, cache_timeout=300
+    )
     app.wsgi_app = _with_security_headers(with_files)  # type: ignore[assignment]  # wrapping is what it is for
     return ops
 

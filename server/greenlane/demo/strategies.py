@@ -8,29 +8,31 @@ error is the caller's to report.
 Must not import the probe or the site; knows nothing of HTTP beside ``g`` and ``request``.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from gevent.local import local as gevent_local
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from greenlane.app import g, request
+from greenlane.app import app_stack, copy_current_request_context, g, request, request_stack
 from greenlane.context import Local, release_local
 from greenlane.demo.carriers import read_carriers
+from greenlane.demo.keeper import FIELDS, Keeper, Reading
 
 Role = Literal["subject", "observed", "control"]
-Reading = dict[str, str | None]
 
-#: What every strategy writes and reads: two fields, so that a torn write can show.
-FIELDS: Final = ("first", "second")
+T = TypeVar("T")
 
 
-class Strategy(ABC):
-    """A way of keeping request data.
+class Strategy(Keeper):
+    """A way of keeping request data that any situation can be tried with.
+
+    Its release is called by the probe only when it is asked to (``release=1``). Whether
+    it is otherwise called, and by whom, is the point of each strategy.
 
     Attributes:
         name: its last path segment under ``/probe/``.
@@ -47,26 +49,16 @@ class Strategy(ABC):
     summary: ClassVar[str]
     locals: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
-    def write(self, field: str, value: str) -> None:
-        """Write one of :data:`FIELDS`."""
+    def entries(self) -> int | None:
+        """Return how many lanes hold data now; None where that cannot be told."""
+        return None
 
-    @abstractmethod
-    def read(self) -> Reading:
-        """Read everything back; a field that is not there is None."""
+    def carried(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Return ``function`` as this strategy's own program would hand it to another greenlet.
 
-    @abstractmethod
-    def release(self) -> None:
-        """Drop what this strategy holds for whoever calls; harmless when it holds nothing.
-
-        The probe calls it only when asked to (``release=1``). Whether it is
-        otherwise called, and by whom, is the point of each strategy.
+        By default as it is: nothing goes with it.
         """
-
-    def found(self) -> Reading:
-        """Read the fields of :data:`FIELDS` alone: all None in a clean lane."""
-        reading = self.read()
-        return {field: reading[field] for field in FIELDS}
+        return function
 
 
 class _Attributes(Strategy):
@@ -112,6 +104,10 @@ class _Keyed(Strategy):
         """Drop the lane under the caller's key."""
         self.lanes.pop(self.key(), None)
 
+    def entries(self) -> int:
+        """Return how many keys have a lane."""
+        return len(self.lanes)
+
 
 class KeptInLocal(Strategy):
     """Fields in Greenlane's Local; the subclasses differ in who releases it.
@@ -136,6 +132,10 @@ class KeptInLocal(Strategy):
         """Drop the current greenlet's entry."""
         release_local(self.local)
 
+    def entries(self) -> int:
+        """Return how many greenlets have an entry."""
+        return len(self.local.__storage__)
+
 
 class ReleasedLocal(KeptInLocal):
     """Greenlane's Local, released by LocalManager when the response is closed."""
@@ -146,6 +146,20 @@ class ReleasedLocal(KeptInLocal):
         "Each greenlet has an entry of its own, and LocalManager releases it when the response is closed."
     )
     locals = ("local",)
+
+    def carried(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Hand the values over by hand, and release them when the other greenlet is done with them."""
+        values = {field: value for field, value in self.read().items() if value is not None}
+
+        def with_values() -> T:
+            try:
+                for field, value in values.items():
+                    self.write(field, value)
+                return function()
+            finally:
+                self.release()
+
+        return with_values
 
 
 class ContextOfRequest(Strategy):
@@ -172,6 +186,14 @@ class ContextOfRequest(Strategy):
         """Delete the attributes of ``g``: the App pops all of it anyway."""
         for field in FIELDS:
             g.pop(field, None)
+
+    def entries(self) -> int:
+        """Return how many greenlets have a context on one of the two stacks."""
+        return len(request_stack.__storage__) + len(app_stack.__storage__)
+
+    def carried(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Take the current request's contexts along."""
+        return copy_current_request_context(function)
 
 
 class GeventLocal(_Attributes):

@@ -5,8 +5,8 @@ Under ``/probe`` every reply is JSON, errors included; elsewhere it is what the 
 Must not import the site, which mounts these.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from werkzeug.exceptions import HTTPException
@@ -16,9 +16,8 @@ from greenlane.app import App, abort, request
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.pages import error_response, json_response, not_stored, render
 from greenlane.demo.parameters import LIMITS, ParameterError, Parameters
-from greenlane.demo.probe import Probe, Turns
+from greenlane.demo.probe import Kit
 from greenlane.demo.strategies import Strategy
-from greenlane.demo.switching import Switcher
 
 #: The roles as the front page shows them.
 ROLES: Final = (
@@ -71,15 +70,13 @@ class Views:
 
     Args:
         strategies: what can be probed, by name.
-        in_flight: returns the number of requests in flight now.
+        kit: what all probes share.
 
     """
 
-    def __init__(self, strategies: Mapping[str, Strategy], in_flight: Callable[[], int]) -> None:
+    def __init__(self, strategies: Mapping[str, Strategy], kit: Kit) -> None:
         self._strategies = strategies
-        self._in_flight = in_flight
-        self._switcher = Switcher()
-        self._turns = Turns()
+        self._kit = kit
 
     def mount(self, app: App) -> None:
         """Register everything on ``app``."""
@@ -94,24 +91,17 @@ class Views:
         strategy = self._strategies.get(name)
         if strategy is None:
             abort(404, f"There is no strategy {name!r}.")
-        probe = Probe(
-            strategy,
-            Parameters.of(request),
-            switcher=self._switcher,
-            turns=self._turns,
-            in_flight=self._in_flight,
-        )
+        probe = self._kit.probe(name, strategy, Parameters.of(request))
         return not_stored(json_response(probe.run()))
 
     def listing(self) -> BaseResponse:
-        """List the strategies, the bounds of a probe and the hazards."""
+        """List the strategies and the bounds of a probe."""
         document = {
             "strategies": [
                 {key: getattr(strategy, key) for key in ("name", "role", "summary", "locals")}
                 for strategy in self._strategies.values()
             ],
             "limits": LIMITS,
-            "hazards": [asdict(hazard) for hazard in HAZARDS],
         }
         return json_response(document)
 

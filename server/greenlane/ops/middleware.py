@@ -19,6 +19,8 @@ from greenlane.ops.process import count_greenlets_from_now
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from prometheus_client.registry import Collector
+
     from greenlane.wsgi import WSGIServer
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -72,6 +74,10 @@ class Ops:
         """
         if self._locals.setdefault(name, local) is not local:
             raise ValueError(f"another local is watched as {name!r}")
+
+    def register(self, collector: "Collector") -> None:
+        """Report what `collector` collects too: an application's own figures."""
+        self._registry.register(collector)
 
     def attach(self, server: "WSGIServer") -> None:
         """Report the connections of `server` and, in `/healthz`, whether it drains."""

@@ -1,0 +1,114 @@
+"""Data that all greenlets share, because all run on one native thread: the two classic ways."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from gevent.local import local as gevent_local
+from gevent.monkey import get_original
+
+from greenlane.context import Local, release_local
+from greenlane.demo.hazards.hazard import Cell, Hazard, Kept, cross_talk, everywhere
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.parameters import Parameters
+from greenlane.demo.strategies import Strategy
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as BaseResponse
+
+
+class _InAttributes(Kept):
+    """Sets attributes of :attr:`current`, and deletes them when the request is over."""
+
+    current: Any
+
+    def write(self, field: str, value: str) -> None:
+        """Set an attribute."""
+        setattr(self.current, field, value)
+
+    def read(self) -> Reading:
+        """Read the attributes."""
+        return {field: getattr(self.current, field, None) for field in FIELDS}
+
+    def end(self) -> None:
+        """Delete the attributes."""
+        for field in FIELDS:
+            if hasattr(self.current, field):
+                delattr(self.current, field)
+
+
+class OneObject(_InAttributes):
+    """One object, made when the module is imported, holds the current request's data."""
+
+    current = SimpleNamespace()
+
+
+class OneLocal(_InAttributes):
+    """A Local: one object to look at, with attributes of each greenlet's own."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        self.current = Local()
+
+    def end(self) -> None:
+        """Release this greenlet's entry."""
+        release_local(self.current)
+
+    def left(self) -> int:
+        """Return how many greenlets have an entry."""
+        return len(self.current.__storage__)
+
+
+class SharedObject(Hazard):
+    """The first thing that anybody tries."""
+
+    name = "shared-object"
+    summary = "One object holds the current request's data, for all requests."
+    shows = "after any switch, a checkpoint reads what the last writer wrote"
+    cause = (
+        "Between a write and the read that should return it, the greenlet waits, and others run. "
+        "They write to the same attributes. One request at a time never shows it."
+    )
+    incidents = ("the classic first demonstration",)
+    breaks = cross_talk("shared-object", "native-thread-local", "thread-ident")
+    broken = OneObject
+    fixed = OneLocal
+
+    def situate(self, cell: Cell, strategy: Strategy, parameters: Parameters) -> "BaseResponse":
+        """Probe, and release in the end: a switch is then all that can go wrong."""
+        return super().situate(cell, strategy, replace(parameters, release=True))
+
+
+class NativeLocal(_InAttributes):
+    """A ``threading.local`` that monkey-patching has not replaced."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        # Asked for by name: what a module has that was imported before patch_all().
+        self.current = get_original("threading", "local")()
+
+
+class PatchedLocal(_InAttributes):
+    """The ``threading.local`` of a patched process, which is gevent's: one for each greenlet."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        self.current = gevent_local()
+
+
+class NativeThreadLocal(Hazard):
+    """What becomes of a thread-local where thousands of requests share a thread."""
+
+    name = "native-thread-local"
+    summary = "Request data is kept in a threading.local of the operating system's thread."
+    shows = "after any switch, a checkpoint reads what the last writer wrote"
+    cause = (
+        "All greenlets run on one native thread, so an unpatched threading.local has one lane for all. "
+        "It keeps threads apart, which is why it passed every test before gevent came."
+    )
+    incidents = ("dabapps/django-log-request-id#10",)
+    not_applicable = everywhere(
+        "a way of keeping data and no situation: under shared-object it is tried as one"
+    )
+    broken = NativeLocal
+    fixed = PatchedLocal

@@ -1,0 +1,39 @@
+"""A keeper: whatever a probe can write two fields to and read them back from.
+
+The strategies are keepers, and so are most of the hazards' variants. Knows nothing of
+probes, requests or hazards.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+Reading = dict[str, str | None]
+
+#: What every keeper writes and reads: two fields, so that a torn write can show.
+FIELDS: Final = ("first", "second")
+
+
+class Keeper(ABC):
+    """A way of keeping one request's two fields.
+
+    It never sees the nonce that it ought to hold: what it reads is what its
+    storage holds, and nothing else. Data that is not there reads as None; any
+    other error is the caller's to report.
+    """
+
+    @abstractmethod
+    def write(self, field: str, value: str) -> None:
+        """Write one of :data:`FIELDS`."""
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """Read everything back; a field that is not there is None."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Drop what is held for whoever calls; harmless when nothing is held."""
+
+    def found(self) -> Reading:
+        """Read the fields of :data:`FIELDS` alone: all None in a clean lane."""
+        reading = self.read()
+        return {field: reading[field] for field in FIELDS}
