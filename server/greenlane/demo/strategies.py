@@ -18,7 +18,7 @@ from gevent.local import local as gevent_local
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from greenlane.app import app_stack, copy_current_request_context, g, request, request_stack
+from greenlane.app import copy_current_request_context, counts, g, request
 from greenlane.context import Local, release_local
 from greenlane.demo.carriers import read_carriers
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
@@ -50,7 +50,7 @@ class Strategy(Keeper):
     locals: ClassVar[tuple[str, ...]] = ()
 
     def entries(self) -> int | None:
-        """Return how many lanes hold data now; None where that cannot be told."""
+        """Return how much is open now: lanes with data, or contexts; None where that cannot be told."""
         return None
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:
@@ -188,8 +188,8 @@ class ContextOfRequest(Strategy):
             g.pop(field, None)
 
     def entries(self) -> int:
-        """Return how many greenlets have a context on one of the two stacks."""
-        return len(request_stack.__storage__) + len(app_stack.__storage__)
+        """Return how many contexts were pushed and not popped: a dead greenlet's no longer show on a stack."""
+        return counts.request_pushed - counts.request_popped + counts.app_pushed - counts.app_popped
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:
         """Take the current request's contexts along."""
