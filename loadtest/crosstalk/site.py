@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from crosstalk.matrix.listing import Hazard, parse
 from crosstalk.verdict import Idle
 
 TIMEOUT = 10.0
@@ -101,6 +102,31 @@ class Site:
         except (ValueError, KeyError, TypeError) as error:
             raise CannotRun(f"{self.base} lists no strategies under /probe/: {error}") from None
 
+    def hazards(self) -> dict[str, Hazard]:
+        """Return the hazards that the server lists, by name.
+
+        Raises:
+            CannotRun: it cannot be reached, or lists none.
+
+        """
+        try:
+            return parse(json.loads(self._get("/hazards/")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CannotRun(f"{self.base} lists no hazards under /hazards/: {error}") from None
+
+    def left(self) -> dict[str, int]:
+        """Return what each cell of the hazards has left open now, by its name.
+
+        Raises:
+            CannotRun: it cannot be reached, or its metrics cannot be read.
+
+        """
+        return {
+            "/".join(key[1:]): value
+            for key, value in self._samples().items()
+            if key[0] == "greenlane_demo_left"
+        }
+
     def counts(self) -> Counts:
         """Return the server's counts.
 
@@ -108,14 +134,8 @@ class Site:
             CannotRun: it cannot be reached or serves no metrics of this kind.
 
         """
-        text = self._get("/metrics")
+        samples = self._samples()
         try:
-            samples = {
-                (sample.name, *sample.labels.values()): int(sample.value)
-                for family in text_string_to_metric_families(text.decode())
-                for sample in family.samples
-                if sample.name.startswith("greenlane_")
-            }
             return Counts(
                 in_flight=samples["greenlane_requests_in_flight",],
                 peak_in_flight=samples["greenlane_requests_in_flight_peak",],
@@ -135,8 +155,6 @@ class Site:
             )
         except KeyError as error:
             raise CannotRun(f"{self.base}/metrics has no {' '.join(error.args[0])}") from None
-        except (ValueError, OverflowError) as error:
-            raise CannotRun(f"{self.base}/metrics cannot be read: {error}") from None
 
     def at_idle(self, patience: float = 30.0) -> tuple[Idle, Counts | None]:
         """Wait until nothing is in flight and return what is left then, and the last counts.
@@ -160,6 +178,19 @@ class Site:
                     idle = Idle({}, {}, f"{counts.in_flight} requests are still in flight")
                 return idle, counts
             time.sleep(0.1)
+
+    def _samples(self) -> dict[tuple[str, ...], int]:
+        """Return the server's figures, by name and labels."""
+        text = self._get("/metrics")
+        try:
+            return {
+                (sample.name, *sample.labels.values()): int(sample.value)
+                for family in text_string_to_metric_families(text.decode())
+                for sample in family.samples
+                if sample.name.startswith("greenlane_")
+            }
+        except (ValueError, OverflowError) as error:
+            raise CannotRun(f"{self.base}/metrics cannot be read: {error}") from None
 
     def _get(self, path: str) -> bytes:
         try:

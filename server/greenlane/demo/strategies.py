@@ -188,7 +188,7 @@ class ContextOfRequest(Strategy):
             g.pop(field, None)
 
     def entries(self) -> int:
-        """Return how many contexts were pushed and not popped: a dead greenlet's no longer show on a stack."""
+        """Return how many contexts were pushed and not popped: a dead greenlet's are on no stack."""
         return counts.request_pushed - counts.request_popped + counts.app_pushed - counts.app_popped
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:

@@ -1,0 +1,100 @@
+"""What a server says of its hazards: read, and checked for shape before it is believed.
+
+Nothing here imports Locust.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crosstalk.checker.kinds import Outcome
+
+VARIANTS = ("broken", "fixed")
+
+EXERCISES = ("kept-alive", "fresh", "stream", "abandoned", "pipelined", "cached", "self-test")
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """How clients have to behave to meet a hazard.
+
+    Attributes:
+        name: one of :data:`EXERCISES`.
+        fate: how some of the requests announce that they will end.
+        share: the share of the requests that do, from 0 to 1.
+
+    """
+
+    name: str
+    fate: str | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """A hazard as the server lists it.
+
+    Attributes:
+        name: what its address ends with.
+        summary: what goes wrong.
+        shows: where it shows in a reply.
+        exercise: how to meet it.
+        caught_as: what the broken variant has to be judged.
+        alone: whether it must not share the server with other load.
+        own_server: what has to be started beside the demonstration, if anything.
+        counts_left: whether what is left at idle belongs to the finding.
+        variants: in a line, what ``broken`` and ``fixed`` do.
+        strategies: what each applicable strategy has to be judged.
+        not_applicable: the other strategies, each with the reason.
+
+    """
+
+    name: str
+    summary: str
+    shows: str
+    exercise: Exercise
+    caught_as: tuple[Outcome, ...]
+    alone: bool
+    own_server: str | None
+    counts_left: bool
+    variants: Mapping[str, str]
+    strategies: Mapping[str, Outcome]
+    not_applicable: Mapping[str, str]
+
+
+def parse(document: Any) -> dict[str, Hazard]:
+    """Read the listing: the hazards by name, in the server's order.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not what is expected of a listing.
+
+    """
+    hazards = {each["name"]: _hazard(each) for each in document["hazards"]}
+    if not hazards:
+        raise ValueError("the list is empty")
+    return hazards
+
+
+def _hazard(each: Mapping[str, Any]) -> Hazard:
+    exercise = Exercise(each["exercise"]["name"], each["exercise"]["fate"], float(each["exercise"]["share"]))
+    if exercise.name not in EXERCISES:
+        raise ValueError(f"{exercise.name!r} is no exercise")
+    return Hazard(
+        name=_text(each["name"]),
+        summary=_text(each["summary"]),
+        shows=_text(each["shows"]),
+        exercise=exercise,
+        caught_as=tuple(Outcome(name) for name in each["caught_as"]),
+        alone=bool(each["alone"]),
+        own_server=each["own_server"],
+        counts_left=bool(each["counts_left"]),
+        variants={name: _text(each["variants"][name]) for name in VARIANTS},
+        strategies={_text(name): Outcome(outcome) for name, outcome in each["strategies"].items()},
+        not_applicable={_text(name): _text(reason) for name, reason in each["not_applicable"].items()},
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is no text")
+    return value
