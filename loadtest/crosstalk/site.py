@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from crosstalk.matrix.listing import Hazard, parse
+from crosstalk.matrix.listing import parse
 from crosstalk.verdict import Idle
 
 TIMEOUT = 10.0
@@ -102,15 +102,17 @@ class Site:
         except (ValueError, KeyError, TypeError) as error:
             raise CannotRun(f"{self.base} lists no strategies under /probe/: {error}") from None
 
-    def hazards(self) -> dict[str, Hazard]:
-        """Return the hazards that the server lists, by name.
+    def hazards(self) -> dict[str, Any]:
+        """Return the server's listing of its hazards, whose shape :mod:`crosstalk.matrix.listing` knows.
 
         Raises:
             CannotRun: it cannot be reached, or lists none.
 
         """
         try:
-            return parse(json.loads(self._get("/hazards/")))
+            listing: dict[str, Any] = json.loads(self._get("/hazards/"))
+            parse(listing)
+            return listing
         except (ValueError, KeyError, TypeError) as error:
             raise CannotRun(f"{self.base} lists no hazards under /hazards/: {error}") from None
 
