@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from greenlane.app import App
 from greenlane.context import Local, LocalStack
 from greenlane.ops import Ops
+from greenlane.ops.process import process_name
 from greenlane.wsgi import Settings, WSGIServer
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def test_every_metric_has_its_name() -> None:
         "greenlane_local_entries app_stack",
         "greenlane_local_entries request_stack",
         "greenlane_native_threads",
+        f"greenlane_process_info {process_name()}",
         "greenlane_requests_in_flight",
         "greenlane_requests_in_flight_peak",
         "greenlane_requests_total",

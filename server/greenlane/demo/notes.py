@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import gevent
-from sqlalchemy import Column, Index, Integer, MetaData, Select, String, Table, delete, insert, select
+from sqlalchemy import Column, Index, Integer, MetaData, Select, String, Table, delete, func, insert, select
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -47,6 +47,9 @@ NOTES: Final = Table(
 )
 _BY_VISITOR: Final = Index("greenlane_notes_by_visitor", NOTES.c.visitor, NOTES.c.id)
 
+_MAKING_THE_TABLE: Final = 0x677265656E
+"""The lock that makes servers on one database take turns: any number that nobody else uses."""
+
 
 @dataclass(frozen=True)
 class Note:
@@ -76,6 +79,9 @@ class NoteStore:
 
         """
         with self._db.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # There, IF NOT EXISTS fails for all but one of the servers that start at once.
+                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_THE_TABLE)))
             connection.execute(CreateTable(NOTES, if_not_exists=True))
             connection.execute(CreateIndex(_BY_VISITOR, if_not_exists=True))
             connection.execute(select(NOTES).limit(0))

@@ -8,12 +8,12 @@ it. Must not import the demonstration.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from greenlane.app.appcontext import counts
 from greenlane.context import Local, LocalStack
-from greenlane.ops.process import living_greenlets, native_threads
+from greenlane.ops.process import living_greenlets, native_threads, process_name
 
 if TYPE_CHECKING:
     from greenlane.ops.middleware import Ops
@@ -39,6 +39,11 @@ class OpsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read every figure once."""
         ops = self._ops
+        yield InfoMetricFamily(
+            "greenlane_process",
+            "Whose figures these are: a name that no other process has.",
+            {"process": process_name()},
+        )
         yield CounterMetricFamily(
             "greenlane_requests", "Requests that reached the application.", ops.requests
         )

@@ -1,4 +1,4 @@
-"""What a process consists of: its greenlets and its native threads.
+"""What a process is: its name, its greenlets and its native threads.
 
 Rule: asking must stay cheap with ten thousand greenlets, because the answer is
 wanted while all of them run: no walk over the garbage collector's objects.
@@ -6,12 +6,28 @@ Needs gevent only; imports nothing of ours.
 """
 
 import os
+import secrets
+import socket
 import threading
 import weakref
 
 from gevent import Greenlet
 
 _started: "weakref.WeakSet[Greenlet[..., object]]" = weakref.WeakSet()
+
+_names: dict[int, str] = {}
+
+
+def process_name() -> str:
+    """Return a name that no other process has, on this machine or elsewhere.
+
+    Process ids do not do: in containers every server is process 1. A fork gets a name of its own.
+    """
+    pid = os.getpid()
+    if pid not in _names:
+        _names.clear()  # the parent's
+        _names[pid] = f"{socket.gethostname()}/{pid}/{secrets.token_hex(4)}"
+    return _names[pid]
 
 
 def count_greenlets_from_now() -> None:
