@@ -18,6 +18,7 @@ from greenlet import getcurrent
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.switching import Switcher, Way, jitter
+from greenlane.ops.process import process_name
 
 
 class Checkpoint(TypedDict):
@@ -39,7 +40,8 @@ class Report(TypedDict):
     """The reply of a probe.
 
     ``greenlet`` is the ``id()`` of the greenlet, ``thread`` the kernel's id of the
-    native thread. ``in_flight`` is the most requests in flight that any step saw.
+    native thread, ``process`` the name of the process, which no other one shares,
+    be it in another container. ``in_flight`` is the most requests in flight that any step saw.
     ``switches`` is the sum over the checkpoints: see :class:`Turns`. Times are
     seconds of :func:`time.monotonic`: ``began`` before the look at what is found,
     ``wrote`` after each write. ``hazard`` is there under ``/hazards/`` alone, and
@@ -56,6 +58,7 @@ class Report(TypedDict):
     greenlet: int
     thread: int
     pid: int
+    process: str
     in_flight: int
     switches: int
     channel: NotRequired[str]
@@ -171,6 +174,7 @@ class Probe:
             "greenlet": id(getcurrent()),
             "thread": get_native_id(),
             "pid": getpid(),
+            "process": process_name(),
             "in_flight": self._most_in_flight,
             "switches": self._all_switches,
         }
