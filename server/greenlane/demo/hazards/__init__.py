@@ -8,6 +8,7 @@ whoever judges replies is not told.
 from typing import Final
 
 from greenlane.demo.hazards.hazard import Hazard
+from greenlane.demo.hazards.poisoned import PoisonedConnection
 from greenlane.demo.hazards.sharing import NativeThreadLocal, SharedObject
 
 #: In the order in which they are listed.
@@ -16,5 +17,6 @@ HAZARDS: Final[tuple[Hazard, ...]] = tuple(
     for hazard in (
         SharedObject,
         NativeThreadLocal,
+        PoisonedConnection,
     )
 )
