@@ -29,3 +29,15 @@ CONTROL_REQUESTS = 300
 
 CONTROL_DURATION = 15.0
 """Seconds after which the controls' part ends in any case."""
+
+MATRIX_REQUESTS = 400
+"""Complete requests for each cell of a matrix: enough that 3/N is below one in a hundred."""
+
+MATRIX_USERS = 12
+"""Users at once on each cell; ten cells and more are loaded at a time."""
+
+MATRIX_HOPS = 4
+"""Switches in each request of a matrix."""
+
+MATRIX_PAUSE = 8
+"""Milliseconds that a switch waits in a matrix: short, since there are many cells and one loop."""

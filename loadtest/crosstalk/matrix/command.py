@@ -1,0 +1,147 @@
+"""``crosstalk matrix``: the command."""
+
+import secrets
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from crosstalk import options
+from crosstalk.checker import Finding
+from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.matrix import report, results, show
+from crosstalk.matrix.plan import NothingChosen
+from crosstalk.matrix.results import NotAMatrix, Results
+from crosstalk.matrix.run import Settings, run
+from crosstalk.matrix.verdict import judge
+from crosstalk.site import CannotRun
+
+CANNOT_RUN = 14
+
+
+@click.command()
+@click.option(
+    "--host",
+    metavar="URL",
+    help="Measure a running server, such as http://127.0.0.1:8000, except for the hazards that need servers "
+    "of their own. By default one is started on a free port and stopped again.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, unreleased/broken). "
+    "With --report, what DIR has of the others is kept.",
+)
+@click.option(
+    "--min-requests",
+    type=click.IntRange(1),
+    default=options.MATRIX_REQUESTS,
+    show_default=True,
+    help="The floor: complete requests for each cell.",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(2, 200),
+    default=options.MATRIX_USERS,
+    show_default=True,
+    help="Users at once on each cell.",
+)
+@click.option(
+    "--hops",
+    type=click.IntRange(1, 64),
+    default=options.MATRIX_HOPS,
+    show_default=True,
+    help="Switches in each request, each followed by a checkpoint.",
+)
+@click.option(
+    "--pause",
+    type=click.IntRange(1, 1000),
+    default=options.MATRIX_PAUSE,
+    show_default=True,
+    metavar="MS",
+    help="How long each switch waits, in milliseconds.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), help="Makes nonces and draws repeatable. By default a random one."
+)
+@click.option(
+    "--report",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write matrix.html, matrix.json, matrix.junit.xml and history.jsonl.gz into DIR.",
+)
+def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: int, hops: int, pause: int,
+           seed: int | None, folder: Path | None) -> None:  # fmt: skip
+    """Measure every strategy in every hazard, and each hazard broken and fixed.
+
+    Each cell is loaded by Locust over real sockets and judged by what its replies show.
+    Then every outcome is held against what the server says of that cell.
+
+    \b
+    Exit codes: of the gravest cell that is not what it is said to be
+      0    ISOLATED      what has to hold held, and everything broken was caught
+      10   CROSS-TALK    a request of a cell that has to hold met data that was not its own
+      11   LEAK          such a cell left entries or contexts at idle
+      12   BLIND         something broken went uncaught
+      13   INCONCLUSIVE  a cell shows nothing: no overlap, too few requests, or failed requests
+      14   the matrix could not be measured
+      2    wrong usage
+      130  interrupted
+    """  # noqa: D301 - click wants the backspace character itself
+    console, errors = Console(), Console(stderr=True)
+    settings = Settings(
+        host=host,
+        only=only,
+        floor=min_requests,
+        users=users,
+        seed=secrets.randbits(32) if seed is None else seed,
+        hops=hops,
+        pause=pause,
+        history=None if folder is None else folder / "history.jsonl.gz",
+    )
+    try:
+        earlier = _earlier(folder, only)
+        with interruptible(), show.Bar(errors) as bar:
+            found = results.make(run(settings, bar))
+    except NothingChosen as error:
+        raise click.BadParameter(str(error), param_hint="--only") from None
+    except CannotRun as error:
+        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        errors.print("crosstalk: interrupted, no verdict", highlight=False)
+        sys.exit(INTERRUPTED)
+    if earlier is not None:
+        found = found.on_top_of(earlier)
+    finding = judge(found)
+    show.show(found, finding, console)
+    if folder is not None:
+        _write(found, finding, folder, console, errors)
+    sys.exit(finding.verdict.exit_code)
+
+
+def _earlier(folder: Path | None, only: tuple[str, ...]) -> Results | None:
+    """Make the folder, and return the report in it that this run will add to."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return report.read(folder) if only else None
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--report") from None
+    except NotAMatrix as error:
+        raise click.BadParameter(
+            f"{folder / report.JSON} cannot be added to: {error}", param_hint="--report"
+        ) from None
+
+
+def _write(found: Results, finding: Finding, folder: Path, console: Console, errors: Console) -> None:
+    try:
+        files = report.write(found, finding, folder)
+    except OSError as error:
+        errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
+        sys.exit(CANNOT_RUN)
+    console.print(f"report: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,110 @@
+"""A matrix in files: a page that needs nothing else, JSON with a schema, and JUnit's XML for CI."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from crosstalk.checker import Finding
+from crosstalk.files import write_whole
+from crosstalk.matrix.results import NotAMatrix, Results
+from crosstalk.matrix.show import mark
+from crosstalk.matrix.timeline import draw, in_words
+
+JSON = "matrix.json"
+
+_PAGES = Environment(
+    loader=PackageLoader("crosstalk.matrix"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def document(results: Results, finding: Finding) -> dict[str, Any]:
+    """Return the JSON report: docs/matrix.schema.json tells what is in it."""
+    return {
+        "verdict": finding.verdict.value,
+        "exit_code": finding.verdict.exit_code,
+        "reasons": list(finding.reasons),
+        **results.as_document(),
+    }
+
+
+def page(results: Results, finding: Finding) -> str:
+    """Return the page."""
+    return _PAGES.get_template("matrix.html").render(
+        results=results,
+        finding=finding,
+        requests=sum(cell.requests for cell in results.cells.values()),
+        mark=mark,
+        draw=draw,
+        in_words=in_words,
+    )
+
+
+def junit(results: Results) -> str:
+    """Return the cells as JUnit's test cases: a suite for each hazard, a failure for each surprise."""
+    suites = ElementTree.Element("testsuites", name="crosstalk matrix")
+    for hazard in results.hazards:
+        cells = [cell for cell in results.cells.values() if cell.hazard == hazard]
+        skipped = {key: why for key, why in results.not_applicable.items() if key.partition("/")[0] == hazard}
+        suite = ElementTree.SubElement(
+            suites,
+            "testsuite",
+            name=hazard,
+            tests=str(len(cells) + len(skipped)),
+            failures=str(sum(cell.surprising for cell in cells)),
+            skipped=str(len(skipped)),
+            errors="0",
+            time=str(results.seconds.get(hazard, 0)),
+        )
+        for cell in cells:
+            case = ElementTree.SubElement(suite, "testcase", classname=hazard, name=cell.strategy)
+            if cell.surprising:
+                message = f"{cell.outcome}, not {' or '.join(cell.expected)}"
+                ElementTree.SubElement(case, "failure", message=message).text = "\n".join(cell.reasons)
+        for key, reason in skipped.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=hazard, name=key.partition("/")[2])
+            ElementTree.SubElement(case, "skipped", message=reason)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def read(folder: Path) -> Results | None:
+    """Return the results of the report that is in ``folder``; None when there is none.
+
+    Raises:
+        NotAMatrix: there is a file of that name, but no report.
+        OSError: it cannot be read.
+
+    """
+    try:
+        text = (folder / JSON).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        found: Mapping[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise NotAMatrix(f"it is not JSON: {error}") from None
+    return Results.from_document(found)
+
+
+def write(results: Results, finding: Finding, folder: Path) -> list[Path]:
+    """Write the files into ``folder`` and return them; none is ever half there.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        JSON: json.dumps(document(results, finding), indent=2) + "\n",
+        "matrix.html": page(results, finding),
+        "matrix.junit.xml": junit(results),
+    }
+    return [write_whole(folder / name, text) for name, text in texts.items()]

@@ -1,0 +1,259 @@
+"""What came of a matrix: cell by cell, as it goes into the JSON report and comes back from it.
+
+Made from a judged history alone, so that a saved one gives the same results as its run. Two
+results add up: the cells of a later run replace those of an earlier one.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from crosstalk.checker import Checked, Outcome, Party, Witness
+from crosstalk.checker.statistics import clopper_pearson, rule_of_three
+from crosstalk.matrix.listing import parse
+from crosstalk.matrix.plan import PlannedCell, make_plan
+
+SCHEMA = 1
+"""The version of the JSON report; raised when a field changes its meaning or goes."""
+
+
+class NotAMatrix(ValueError):  # noqa: N818 - the file is what is wrong
+    """A file that is no report of a matrix, or one of another schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of one cell.
+
+    Attributes:
+        hazard: the hazard's name.
+        strategy: the strategy's name, or ``broken`` or ``fixed``.
+        expected: what the server says that it may be judged.
+        outcome: what it was judged.
+        reasons: what the judgement rests on.
+        requests: complete, valid replies.
+        failed: requests without one.
+        doomed: requests that ended as they had announced.
+        cross_talk: requests that met data that was not their own.
+        rate: their share, and
+        interval: the 95 % confidence interval of it (Clopper and Pearson's).
+        at_most: where there were none: the rate that is ruled out at 95 % confidence, 3/N.
+        anomalies: requests with one, by kind.
+        peak_in_flight: the most requests that the server had in flight.
+        overlapped: requests between whose own steps another acted.
+        left: entries and contexts left at idle; None where they are not counted.
+        witness: one worked example, as small as possible; None where there is none.
+        measured: when its run was started, in ISO 8601.
+
+    """
+
+    hazard: str
+    strategy: str
+    expected: tuple[str, ...]
+    outcome: str
+    reasons: tuple[str, ...]
+    requests: int
+    failed: int
+    doomed: int
+    cross_talk: int
+    rate: float
+    interval: tuple[float, float]
+    at_most: float | None
+    anomalies: Mapping[str, int]
+    peak_in_flight: int
+    overlapped: int
+    left: int | None
+    witness: Mapping[str, Any] | None
+    measured: str
+
+    @property
+    def key(self) -> str:
+        """The cell's name in a history."""
+        return f"{self.hazard}/{self.strategy}"
+
+    @property
+    def surprising(self) -> bool:
+        """Whether it was judged otherwise than the server says."""
+        return self.outcome not in self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What came of a matrix.
+
+    Attributes:
+        host: the server's address.
+        seed: of the nonces and the draws.
+        settings: floor, users, hops and pause.
+        environment: what it ran on, and the command.
+        hazards: as the server listed them, by name.
+        strategies: their names, in the server's order.
+        cells: what was measured, by key.
+        not_applicable: reasons, by key, for what was not.
+        contexts: contexts that were pushed and not popped when all was over, by kind.
+        seconds: how long each part was loaded, by name.
+
+    """
+
+    host: str
+    seed: int
+    settings: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    hazards: Mapping[str, Mapping[str, Any]]
+    strategies: tuple[str, ...]
+    cells: Mapping[str, CellResult]
+    not_applicable: Mapping[str, str]
+    contexts: Mapping[str, int]
+    seconds: Mapping[str, float]
+
+    def on_top_of(self, earlier: "Results") -> "Results":
+        """Return these results with the cells of an earlier run that were not measured again."""
+        kept = {
+            key: cell
+            for key, cell in earlier.cells.items()
+            if key not in self.cells and key not in self.not_applicable and cell.hazard in self.hazards
+        }
+        merged = kept | dict(self.cells)
+        order = [
+            f"{name}/{strategy}"
+            for name, hazard in self.hazards.items()
+            for strategy in (*self.strategies, *hazard["variants"])
+        ]
+        return replace(
+            self,
+            cells={key: merged[key] for key in order if key in merged},
+            seconds={**earlier.seconds, **self.seconds},
+        )
+
+    def as_document(self) -> dict[str, Any]:
+        """Return what :meth:`from_document` takes: JSON's types alone."""
+        document = asdict(self)
+        document["cells"] = [asdict(cell) for cell in self.cells.values()]
+        return {"schema": SCHEMA, **document}
+
+    @classmethod
+    def from_document(cls, document: Any) -> "Results":
+        """Read what :meth:`as_document` has returned, or JSON made of that.
+
+        Raises:
+            NotAMatrix: it is nothing of the kind, or has another schema.
+
+        """
+        try:
+            if document["schema"] != SCHEMA:
+                raise NotAMatrix(f"its schema is {document['schema']!r}, and not {SCHEMA}")
+            values = {name: document[name] for name in cls.__dataclass_fields__}
+            cells = [
+                CellResult(**{name: each[name] for name in CellResult.__dataclass_fields__})
+                for each in values["cells"]
+            ]
+            values["cells"] = {cell.key: cell for cell in cells}
+            values["strategies"] = tuple(values["strategies"])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise NotAMatrix(f"it lacks {error}") from None
+
+
+def header_settings(
+    host: str, listing: Mapping[str, Any], strategies: Mapping[str, Any], own_servers: bool, **settings: Any
+) -> dict[str, Any]:
+    """Return what a history's header has to hold for :func:`make`."""
+    return {
+        **settings,
+        "host": host,
+        "own_servers": own_servers,
+        "hazards": listing["hazards"],
+        "strategies": list(strategies),
+    }
+
+
+def make(checked: Checked) -> Results:
+    """Make the results of a judged history.
+
+    Raises:
+        NotAMatrix: the history is not that of a matrix.
+
+    """
+    settings = dict(checked.header.settings)
+    try:
+        listing, strategies = settings.pop("hazards"), settings.pop("strategies")
+        own_servers, host = settings.pop("own_servers"), settings.pop("host")
+        hazards = parse({"hazards": listing})
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotAMatrix(f"the history is of something else: {error}") from None
+    plan = make_plan(hazards, own_servers=own_servers)
+    end = checked.end.facts if checked.end is not None else {}
+    return Results(
+        host=host,
+        seed=checked.header.seed,
+        settings=settings,
+        environment={
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cores": os.cpu_count(),
+            "started": checked.header.started,
+            "command": list(checked.header.command),
+        },
+        hazards={each["name"]: each for each in listing},
+        strategies=tuple(strategies),
+        cells={cell.key: _cell(checked, cell) for cell in plan.cells if cell.key in checked.header.cells},
+        not_applicable={f"{hazard}/{name}": reason for (hazard, name), reason in plan.not_applicable.items()},
+        contexts={kind: number for kind, number in checked.left.contexts.items() if number},
+        seconds=dict(end.get("seconds", {})),
+    )
+
+
+def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
+    tally, finding = checked.tallies[cell.key], checked.findings[cell.key]
+    witness = tally.witness()
+    clean = not tally.cross_talk
+    return CellResult(
+        hazard=cell.hazard.name,
+        strategy=cell.strategy,
+        expected=tuple(outcome.value for outcome in Outcome if outcome in cell.expected),
+        outcome=finding.outcome.value,
+        reasons=tuple(finding.reasons),
+        requests=tally.requests,
+        failed=tally.failed,
+        doomed=tally.doomed,
+        cross_talk=tally.cross_talk,
+        rate=tally.cross_talk / tally.requests if tally.requests else 0.0,
+        interval=clopper_pearson(tally.cross_talk, tally.requests) if tally.requests else (0.0, 1.0),
+        at_most=rule_of_three(tally.requests) if clean else None,
+        anomalies={kind.value: number for kind, number in tally.anomalies().items() if number},
+        peak_in_flight=tally.peak_in_flight,
+        overlapped=tally.overlapped,
+        left=checked.left.left.get(cell.key),
+        witness=None if witness is None else _witness(witness),
+        measured=checked.header.started,
+    )
+
+
+def _witness(witness: Witness) -> dict[str, Any]:
+    anomaly = witness.anomaly
+    known = [step.at for step in witness.timeline if step.at is not None]
+    return {
+        "kind": anomaly.kind.value,
+        "checkpoint": anomaly.checkpoint,
+        "after": anomaly.after,
+        "read": dict(anomaly.read),
+        "error": anomaly.error,
+        "value": anomaly.value,
+        "reader": _party(anomaly.reader),
+        "writer": None if witness.writer is None else _party(witness.writer),
+        "timeline": [
+            {
+                "ms": None if step.at is None else round((step.at - min(known)) * 1000, 3),
+                "by": step.by,
+                "does": step.does,
+            }
+            for step in witness.timeline
+        ],
+    }
+
+
+def _party(party: Party) -> dict[str, Any]:
+    return {"nonce": party.nonce, "user": party.user, "greenlet": party.greenlet, "pid": party.pid}

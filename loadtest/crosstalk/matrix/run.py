@@ -1,0 +1,213 @@
+"""One matrix, start to end: part after part, each loaded by Locust, judged in the end from what was recorded.
+
+Runs Locust as a library, one environment a part, all against one server, and what some
+hazards need beside it.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from crosstalk.checker import Cell, Checked, Header, Left, Tally, check
+from crosstalk.connections import SharedClientPool
+from crosstalk.history import History, HistoryFile, read, spooled
+from crosstalk.matrix import servers
+from crosstalk.matrix.exercises import CellLoad, bound_user
+from crosstalk.matrix.listing import VARIANTS, parse
+from crosstalk.matrix.plan import Part, Plan, PlannedCell, make_plan
+from crosstalk.matrix.results import header_settings
+from crosstalk.server import running_server
+from crosstalk.site import CannotRun, Site
+from crosstalk.users import TIMEOUT
+
+LEFT_PATIENCE = 3.0
+"""Seconds that what is left may take to go, once the load has ended and its connections are closed."""
+
+PART_PATIENCE = 40.0
+"""Seconds after which a part ends, whether or not its cells have been seen enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a matrix is to do.
+
+    Attributes:
+        host: a running server's address; None to start one.
+        only: patterns of the hazards or cells to measure; empty for all.
+        floor: complete requests for each cell.
+        users: users at once on each cell.
+        seed: makes the nonces and the draws repeatable.
+        hops: switches in each request.
+        pause: milliseconds that each switch waits.
+        history: where the history is kept; None to keep none.
+
+    """
+
+    host: str | None
+    only: tuple[str, ...]
+    floor: int
+    users: int
+    seed: int
+    hops: int
+    pause: int
+    history: Path | None
+
+
+class Progress:
+    """Is told how far a matrix is; does nothing with it."""
+
+    def begin(self, plan: Plan) -> None:
+        """Be told what will be measured."""
+
+    def update(self, part: Part, tallies: Mapping[str, Tally], share: float) -> None:
+        """Be told, a few times a second, how far the part is (0 to 1)."""
+
+    def done(self, part: Part, tallies: Mapping[str, Tally]) -> None:
+        """Be told that the part's load is over."""
+
+
+def run(settings: Settings, progress: Progress) -> Checked:
+    """Measure a matrix and have its history judged.
+
+    Raises:
+        CannotRun: there is no server, or it lists no hazards.
+        NothingChosen: ``settings.only`` names no cell.
+
+    """
+    logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of quick starts
+    with ExitStack() as stack:
+        host = settings.host or stack.enter_context(running_server(MOST_CONNECTIONS))
+        site = Site(host)
+        listing = site.hazards()
+        plan = make_plan(parse(listing), only=settings.only, own_servers=settings.host is None)
+        path = stack.enter_context(spooled(settings.history))
+        with HistoryFile(path, _header(settings, site, listing, plan)) as file:
+            history = History(settings.seed, file=file)
+            progress.begin(plan)
+            left: dict[str, int] = {}
+            seconds: dict[str, float] = {}
+            for part in plan.parts:
+                started = time.monotonic()
+                left |= _run_part(settings, site, history, part, progress)
+                seconds[part.name] = round(time.monotonic() - started, 1)
+                progress.done(part, {cell.key: history.tally(cell.key) for cell in part.cells})
+            idle, _counts = site.at_idle(LEFT_PATIENCE)
+            file.left(Left(idle.contexts, idle.entries, left, idle.unknown))
+            file.end(seconds=seconds)
+        return check(lambda: read(path))
+
+
+MOST_CONNECTIONS = 4_000
+"""Connections that the server must be able to hold: far more than all users of a part."""
+
+
+def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Plan) -> Header:
+    counted = site.left()  # what some strategies leave cannot be told
+    return Header(
+        seed=settings.seed,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(sys.argv[1:]),
+        settings=header_settings(
+            site.base,
+            listing,
+            site.strategies(),
+            settings.host is None,
+            floor=settings.floor,
+            users=settings.users,
+            hops=settings.hops,
+            pause_ms=settings.pause,
+        ),
+        cells={
+            cell.key: Cell(
+                role="variant",
+                floor=settings.floor,
+                counts_left=cell.hazard.counts_left and cell.key in counted,
+            )
+            for cell in plan.cells
+        },
+    )
+
+
+def _run_part(
+    settings: Settings, site: Site, history: History, part: Part, progress: Progress
+) -> dict[str, int]:
+    """Load a part's cells until each has been seen enough, and return what each had left at idle."""
+    with ExitStack() as stack:
+        loads = []
+        for cell in part.cells:
+            base = stack.enter_context(_server_for(cell, site.base))
+            pool = SharedClientPool(settings.users, TIMEOUT)
+            stack.callback(pool.close)
+            loads.append(CellLoad(base, cell, history, settings.floor, settings.hops, settings.pause, pool))
+        _load(settings, loads, lambda share: progress.update(part, _tallies(loads), share))
+    history.fail_unanswered("no reply when the part had ended")
+    return _left(site, part)
+
+
+def _load(settings: Settings, loads: list[CellLoad], tell: Callable[[float], None]) -> None:
+    environment = Environment(
+        user_classes=[bound_user(load, settings.users) for load in loads],
+        host=loads[0].base,
+        stop_timeout=TIMEOUT,
+    )
+    runner = environment.create_local_runner()
+    users = settings.users * len(loads)
+    deadline = time.monotonic() + PART_PATIENCE
+    try:
+        runner.start(users, spawn_rate=users)
+        while not all(load.enough() for load in loads) and time.monotonic() < deadline:
+            seen = [min(1.0, tally.requests / settings.floor) for tally in _tallies(loads).values()]
+            tell(sum(seen) / len(seen))
+            gevent.sleep(0.1)
+        runner.stop()  # lets each user finish its request, up to the stop timeout
+    finally:
+        environment.stop_timeout = 0
+        runner.quit()
+
+
+def _tallies(loads: list[CellLoad]) -> dict[str, Tally]:
+    return {load.cell.key: load.history.tally(load.cell.key) for load in loads}
+
+
+def _left(site: Site, part: Part) -> dict[str, int]:
+    """Wait a moment until the cells have nothing left, and return what they have."""
+    wanted = {cell.key for cell in part.cells if cell.hazard.counts_left}
+    if not wanted:
+        return {}
+    deadline = time.monotonic() + LEFT_PATIENCE
+    while True:
+        left = {key: number for key, number in site.left().items() if key in wanted}
+        if not any(left.values()) or time.monotonic() > deadline:
+            return left
+        gevent.sleep(0.1)
+
+
+@contextmanager
+def _server_for(cell: PlannedCell, base: str) -> Iterator[str]:
+    """Give the address where the cell is, and start what it needs beside the server under test."""
+    match cell.hazard.own_server:
+        case None:
+            yield base
+        case "late-patch":
+            with servers.late_patch(cell.strategy) as address:
+                yield address
+        case "desync":
+            with servers.desync(cell.strategy) as address:
+                yield address
+        case "cached-cookie":
+            with servers.caching_proxy(base) as address:
+                yield address
+        case "self-test":
+            with servers.echo("bad" if cell.strategy not in VARIANTS else "good") as address:
+                yield address
+        case other:
+            raise CannotRun(f"{other} is no server that this load test knows")

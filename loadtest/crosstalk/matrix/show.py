@@ -1,0 +1,190 @@
+"""What a matrix looks like in a terminal: progress while it runs, and two tables at its end."""
+
+import time
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from crosstalk.checker import Finding, Outcome, Tally, Verdict
+from crosstalk.matrix import run
+from crosstalk.matrix.listing import VARIANTS
+from crosstalk.matrix.plan import Part, Plan
+from crosstalk.matrix.results import CellResult, Results
+
+STYLES = {
+    Outcome.ISOLATED.value: "green",
+    Outcome.CROSS_TALK.value: "bold red",
+    Outcome.LEAK.value: "bold magenta",
+    Outcome.MISSING.value: "yellow",
+    Outcome.INCONCLUSIVE.value: "yellow",
+}
+
+_WORDS = {
+    Outcome.ISOLATED.value: "holds",
+    Outcome.LEAK.value: "leaks",
+    Outcome.MISSING.value: "lost",
+    Outcome.INCONCLUSIVE.value: "unclear",
+}
+
+NOT_APPLICABLE = "·"
+
+NOT_MEASURED = " "
+
+_VERDICT_STYLES = {
+    Verdict.ISOLATED: "bold green",
+    Verdict.CROSS_TALK: "bold red",
+    Verdict.LEAK: "bold magenta",
+}
+
+
+def mark(cell: CellResult) -> str:
+    """Say in a word what came of a cell; for cross-talk, in which share of its requests."""
+    return share(cell.rate) if cell.outcome == Outcome.CROSS_TALK.value else _WORDS[cell.outcome]
+
+
+def share(rate: float) -> str:
+    """Return a rate in per cent: never rounded to none or to all."""
+    if rate < 0.01:
+        return "< 1 %"
+    if 0.99 < rate < 1:
+        return "> 99 %"
+    return f"{rate:.0%}".replace("%", " %")
+
+
+class Bar(run.Progress):
+    """Two bars, for all parts and for the current one, on a terminal; a line for each part elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._plan = Plan((), {})
+        self._number = 0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> "Bar":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._bars.stop()
+
+    def begin(self, plan: Plan) -> None:
+        """Be told what will be measured."""
+        self._plan = plan
+        self._all = self._bars.add_task("matrix", total=len(plan.parts), counts="hazards")
+        self._current = self._bars.add_task("", total=0, counts="")
+
+    def update(self, part: Part, tallies: Mapping[str, Tally], share: float) -> None:
+        """Redraw."""
+        self._bars.update(
+            self._current,
+            description=part.name,
+            total=len(part.cells),
+            completed=round(share * len(part.cells), 1),
+            counts=_counts(tallies),
+        )
+
+    def done(self, part: Part, tallies: Mapping[str, Tally]) -> None:
+        """Count the part, and leave a line that stays."""
+        self._number += 1
+        line = f"{self._number:>3} of {len(self._plan.parts)}  {part.name:<22} {_counts(tallies)}"
+        if self._console.is_terminal:
+            self._bars.update(self._all, completed=self._number)
+        else:
+            elapsed = time.monotonic() - self._started
+            self._console.print(f"{line}  ({elapsed:.0f} s)", highlight=False, markup=False)
+
+
+def _counts(tallies: Mapping[str, Tally]) -> str:
+    requests = sum(tally.requests for tally in tallies.values())
+    cross_talk = sum(tally.cross_talk for tally in tallies.values())
+    return f"{requests:,} requests, {cross_talk:,} with cross-talk"
+
+
+def show(results: Results, finding: Finding, console: Console) -> None:
+    """Print strategies by hazards, then the variants, then the verdict and every surprise."""
+    tables = [table for table in (_strategies(results), _variants(results)) if table.row_count]
+    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
+    widest = max(
+        console.measure(table, options=console.options.update(width=1000)).maximum for table in tables
+    )
+    console.width = max(console.width, widest)
+    for table in tables:
+        console.print(table)
+    console.print(_LEGEND, style="dim")
+    requests = sum(cell.requests for cell in results.cells.values())
+    console.print(
+        f"{len(results.cells)} cells, {requests:,} requests, {sum(results.seconds.values()):.0f} s of load,"
+        f" seed {results.seed}",
+        highlight=False,
+    )
+    style = _VERDICT_STYLES.get(finding.verdict, "bold yellow")
+    console.print(Text.assemble("verdict: ", (finding.verdict.value, style)))
+    for reason in finding.reasons:
+        console.print(f"  {reason}", highlight=False, markup=False)
+    if finding.verdict is Verdict.ISOLATED:
+        console.print("  every cell is what it is said to be", highlight=False)
+
+
+_LEGEND = f"""\
+  holds: no request met data that was not its own    n %: the share of requests that did
+  lost: the own data was not there    leaks: entries or contexts were left at idle
+  unclear: nothing overlapped, or too few    !: not what the server says
+  {NOT_APPLICABLE}: not applicable"""
+
+
+def _strategies(results: Results) -> Table:
+    table = Table(title="strategies in hazards", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("hazard", no_wrap=True)
+    for name in results.strategies:
+        table.add_column(name.replace("-", "\n"), justify="right", no_wrap=True)
+    for hazard in results.hazards:
+        keys = [f"{hazard}/{name}" for name in results.strategies]
+        if any(key in results.cells for key in keys):
+            table.add_row(Text(hazard), *(_cell(results, key) for key in keys))
+    return table
+
+
+def _cell(results: Results, key: str) -> Text:
+    cell = results.cells.get(key)
+    if cell is None:
+        return Text(NOT_APPLICABLE if key in results.not_applicable else NOT_MEASURED, style="dim")
+    return Text(mark(cell) + (" !" if cell.surprising else ""), style=STYLES[cell.outcome])
+
+
+def _measured(results: Results, key: str) -> tuple[Text, Text]:
+    cell = results.cells.get(key)
+    return _cell(results, key), Text(f"{cell.requests:,}" if cell else "")
+
+
+def _variants(results: Results) -> Table:
+    table = Table(title="hazards, broken and fixed", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("hazard", no_wrap=True)
+    for name in VARIANTS:
+        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("at most", justify="right", no_wrap=True)
+    table.add_column("reached by", no_wrap=True)
+    for name, hazard in results.hazards.items():
+        keys = [f"{name}/{variant}" for variant in VARIANTS]
+        if any(key in results.cells or key in results.not_applicable for key in keys):
+            row = [text for key in keys for text in _measured(results, key)]
+            fixed = results.cells.get(keys[1])
+            bound = "" if fixed is None or fixed.at_most is None else f"{fixed.at_most:.2%}"
+            table.add_row(Text(name), *row, Text(bound), Text(hazard["exercise"]["name"]))
+        for other in [f"{name}/{variant}" for variant in hazard["variants"] if variant not in VARIANTS]:
+            if other in results.cells:
+                table.add_row(Text(other), *_measured(results, other))
+    return table

@@ -1,0 +1,44 @@
+"""From outcomes to a matrix's verdict: whether each cell is what its server says that it is.
+
+This is where it is known which variant is fixed. Pure: results in, words out.
+"""
+
+from crosstalk.checker import Finding, Outcome, Verdict
+from crosstalk.matrix.results import CellResult, Results
+
+_BY_OUTCOME = {
+    Outcome.CROSS_TALK: Verdict.CROSS_TALK,
+    Outcome.LEAK: Verdict.LEAK,
+    Outcome.MISSING: Verdict.INCONCLUSIVE,
+    Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    Outcome.ISOLATED: Verdict.ISOLATED,
+}
+
+
+def judge(results: Results) -> Finding:
+    """Return the verdict on a matrix: that of its gravest surprise, ISOLATED when there is none."""
+    order = list(Verdict)
+    found = [(_verdict(cell), _say(cell)) for cell in results.cells.values() if cell.surprising]
+    found += [
+        (Verdict.LEAK, f"{count:+,} {kind} contexts pushed and not popped when all was over")
+        for kind, count in results.contexts.items()
+    ]
+    if not found:
+        return Finding(Verdict.ISOLATED, ())
+    found.sort(key=lambda each: order.index(each[0]))
+    return Finding(found[0][0], tuple(reason for _verdict, reason in found))
+
+
+def _verdict(cell: CellResult) -> Verdict:
+    """Return what one surprising cell makes of the matrix.
+
+    One that has to hold makes it what it is itself. One that has to be caught and was not makes it
+    blind, or inconclusive where nothing was shown at all.
+    """
+    verdict = _BY_OUTCOME[Outcome(cell.outcome)]
+    must_be_caught = Outcome.ISOLATED.value not in cell.expected
+    return Verdict.BLIND if must_be_caught and verdict is not Verdict.INCONCLUSIVE else verdict
+
+
+def _say(cell: CellResult) -> str:
+    return f"{cell.key} is {cell.outcome} and not {' or '.join(cell.expected)}: {'; '.join(cell.reasons)}"
