@@ -7,6 +7,7 @@ only, but mix it up they do: it is meant for the machine it runs on.
 Must not import ``greenlane.cli``.
 """
 
-from greenlane.demo.site import NoDatabase, create_demo
+from greenlane.demo.database import NoDatabase
+from greenlane.demo.site import create_demo
 
 __all__ = ["NoDatabase", "create_demo"]

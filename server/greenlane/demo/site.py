@@ -5,16 +5,13 @@ Must not import ``greenlane.cli``.
 
 import os
 import secrets
-import shutil
-import tempfile
-import weakref
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from greenlane.app import App
 from greenlane.context import LocalManager
+from greenlane.demo.database import open_database, told_in_a_line
 from greenlane.demo.hazards.mount import HazardSite, LeftCollector
 from greenlane.demo.notes import NotesPage
 from greenlane.demo.probe import Kit, Turns
@@ -22,13 +19,11 @@ from greenlane.demo.strategies import KeptInLocal, make_strategies
 from greenlane.demo.switching import Switcher
 from greenlane.demo.views import Views
 from greenlane.ops import Ops
-from greenlane.sql import SQLHelper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from sqlalchemy import Engine
 
 #: Largest body that is read, in bytes: a nonce or a note needs no more.
 MAX_CONTENT_LENGTH = 16 * 1024
@@ -42,10 +37,6 @@ SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
-
-
-class NoDatabase(RuntimeError):  # noqa: N818 - says what there is not
-    """The demonstration's database cannot be used; the message is one line, and holds no password."""
 
 
 def create_demo(*, secret_key: str | None = None, database_url: str | None = None) -> Ops:
@@ -97,26 +88,8 @@ def _random_key(app: App) -> str:
 
 
 def _mount_notes(app: App, ops: Ops, url: str | None) -> None:
-    try:
-        folder = None if url else tempfile.mkdtemp(prefix="greenlane-")
-        db = SQLHelper(url or f"sqlite:///{folder}/notes.db")
-        weakref.finalize(db, _discard, db.engine, folder, os.getpid())
-        NotesPage(db, in_flight=lambda: ops.in_flight).mount(app)
-    except ValueError as error:
-        raise NoDatabase(f"DATABASE_URL cannot be used: {error}") from None
-    except OSError as error:
-        raise NoDatabase(f"there is no place for the notes: {error}") from None
-    except SQLAlchemyError as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise NoDatabase(f"the database cannot be used: {str(cause).partition(chr(10))[0]}") from None
-
-
-def _discard(engine: "Engine", folder: str | None, pid: int) -> None:
-    """Close the connections and remove the temporary folder, unless this is a fork: they are its parent's."""
-    if os.getpid() == pid:
-        engine.dispose()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    with told_in_a_line():
+        NotesPage(open_database(url), in_flight=lambda: ops.in_flight).mount(app)
 
 
 def _with_security_headers(app: "WSGIApplication") -> "WSGIApplication":
