@@ -12,6 +12,7 @@ from crosstalk.checker import Finding
 from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.matrix import report, results, show
 from crosstalk.matrix.plan import NothingChosen
+from crosstalk.matrix.progress import Bar
 from crosstalk.matrix.results import NotAMatrix, Results
 from crosstalk.matrix.run import Settings, run
 from crosstalk.matrix.verdict import judge
@@ -31,7 +32,7 @@ CANNOT_RUN = 14
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, unreleased/broken). "
+    help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, desync/broken). "
     "With --report, what DIR has of the others is kept.",
 )
 @click.option(
@@ -104,7 +105,7 @@ def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: in
     )
     try:
         earlier = _earlier(folder, only)
-        with interruptible(), show.Bar(errors) as bar:
+        with interruptible(), Bar(errors) as bar:
             found = results.make(run(settings, bar))
     except NothingChosen as error:
         raise click.BadParameter(str(error), param_hint="--only") from None

@@ -24,6 +24,7 @@ from crosstalk.matrix import servers
 from crosstalk.matrix.exercises import CellLoad, bound_user
 from crosstalk.matrix.listing import VARIANTS, parse
 from crosstalk.matrix.plan import Part, Plan, PlannedCell, make_plan
+from crosstalk.matrix.progress import Progress
 from crosstalk.matrix.results import header_settings
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
@@ -60,19 +61,6 @@ class Settings:
     hops: int
     pause: int
     history: Path | None
-
-
-class Progress:
-    """Is told how far a matrix is; does nothing with it."""
-
-    def begin(self, plan: Plan) -> None:
-        """Be told what will be measured."""
-
-    def update(self, part: Part, tallies: Mapping[str, Tally], share: float) -> None:
-        """Be told, a few times a second, how far the part is (0 to 1)."""
-
-    def done(self, part: Part, tallies: Mapping[str, Tally]) -> None:
-        """Be told that the part's load is over."""
 
 
 def run(settings: Settings, progress: Progress) -> Checked:

@@ -1,18 +1,12 @@
-"""What a matrix looks like in a terminal: progress while it runs, and two tables at its end."""
-
-import time
-from collections.abc import Mapping
+"""What a matrix looks like in a terminal: strategies by hazards, the variants, the verdict."""
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from crosstalk.checker import Finding, Outcome, Tally, Verdict
-from crosstalk.matrix import run
+from crosstalk.checker import Finding, Outcome, Verdict
 from crosstalk.matrix.listing import VARIANTS
-from crosstalk.matrix.plan import Part, Plan
 from crosstalk.matrix.results import CellResult, Results
 
 STYLES = {
@@ -53,64 +47,6 @@ def share(rate: float) -> str:
     if 0.99 < rate < 1:
         return "> 99 %"
     return f"{rate:.0%}".replace("%", " %")
-
-
-class Bar(run.Progress):
-    """Two bars, for all parts and for the current one, on a terminal; a line for each part elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._plan = Plan((), {})
-        self._number = 0
-        self._started = time.monotonic()
-
-    def __enter__(self) -> "Bar":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bars.stop()
-
-    def begin(self, plan: Plan) -> None:
-        """Be told what will be measured."""
-        self._plan = plan
-        self._all = self._bars.add_task("matrix", total=len(plan.parts), counts="hazards")
-        self._current = self._bars.add_task("", total=0, counts="")
-
-    def update(self, part: Part, tallies: Mapping[str, Tally], share: float) -> None:
-        """Redraw."""
-        self._bars.update(
-            self._current,
-            description=part.name,
-            total=len(part.cells),
-            completed=round(share * len(part.cells), 1),
-            counts=_counts(tallies),
-        )
-
-    def done(self, part: Part, tallies: Mapping[str, Tally]) -> None:
-        """Count the part, and leave a line that stays."""
-        self._number += 1
-        line = f"{self._number:>3} of {len(self._plan.parts)}  {part.name:<22} {_counts(tallies)}"
-        if self._console.is_terminal:
-            self._bars.update(self._all, completed=self._number)
-        else:
-            elapsed = time.monotonic() - self._started
-            self._console.print(f"{line}  ({elapsed:.0f} s)", highlight=False, markup=False)
-
-
-def _counts(tallies: Mapping[str, Tally]) -> str:
-    requests = sum(tally.requests for tally in tallies.values())
-    cross_talk = sum(tally.cross_talk for tally in tallies.values())
-    return f"{requests:,} requests, {cross_talk:,} with cross-talk"
 
 
 def show(results: Results, finding: Finding, console: Console) -> None:
