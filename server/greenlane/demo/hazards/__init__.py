@@ -7,6 +7,7 @@ whoever judges replies is not told.
 
 from typing import Final
 
+from greenlane.demo.hazards.databases import ScopedByThread, SharedCursor
 from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.hazards.poisoned import PoisonedConnection
 from greenlane.demo.hazards.sharing import NativeThreadLocal, SharedObject
@@ -18,5 +19,7 @@ HAZARDS: Final[tuple[Hazard, ...]] = tuple(
         SharedObject,
         NativeThreadLocal,
         PoisonedConnection,
+        SharedCursor,
+        ScopedByThread,
     )
 )
