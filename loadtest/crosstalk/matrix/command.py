@@ -72,7 +72,7 @@ CANNOT_RUN = 14
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write matrix.html, matrix.json, matrix.junit.xml and history.jsonl.gz into DIR.",
+    help="Write matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz into DIR.",
 )
 def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: int, hops: int, pause: int,
            seed: int | None, folder: Path | None) -> None:  # fmt: skip

@@ -1,15 +1,16 @@
-"""A matrix in files: a page that needs nothing else, JSON with a schema, and JUnit's XML for CI."""
+"""A matrix in files: a page that needs nothing else, JSON with a schema, Markdown, and JUnit's XML for CI."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from crosstalk.checker import Finding
+from crosstalk.checker import Finding, Outcome
 from crosstalk.files import write_whole
+from crosstalk.matrix.listing import VARIANTS
 from crosstalk.matrix.results import NotAMatrix, Results
 from crosstalk.matrix.show import mark
 from crosstalk.matrix.timeline import draw, in_words
@@ -45,6 +46,46 @@ def page(results: Results, finding: Finding) -> str:
         draw=draw,
         in_words=in_words,
     )
+
+
+def markdown(results: Results) -> str:
+    """Return the two tables in Markdown, for a README or the summary of a CI run."""
+    strategies = [
+        [name, *(_word(results, f"{name}/{strategy}") for strategy in results.strategies)]
+        for name, hazard in results.hazards.items()
+        if hazard["strategies"]
+    ]
+    variants = [
+        [
+            name,
+            *(_word(results, f"{name}/{variant}") for variant in VARIANTS),
+            str(results.hazards[name]["shows"]),
+        ]
+        for name in results.hazards
+    ]
+    return "\n".join(
+        (
+            *_rows(["hazard", *results.strategies], strategies),
+            "",
+            *_rows(["hazard", *VARIANTS, "shows"], variants),
+            "",
+        )
+    )
+
+
+def _word(results: Results, key: str) -> str:
+    cell = results.cells.get(key)
+    if cell is None:
+        return "n/a" if key in results.not_applicable else ""
+    word = mark(cell)
+    if cell.surprising:
+        return f"**{word}** (not as expected)"
+    return word if cell.outcome == Outcome.ISOLATED.value else f"**{word}**"
+
+
+def _rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (headings, ["---"] * len(headings), *rows):
+        yield f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |"
 
 
 def junit(results: Results) -> str:
@@ -105,6 +146,7 @@ def write(results: Results, finding: Finding, folder: Path) -> list[Path]:
     texts = {
         JSON: json.dumps(document(results, finding), indent=2) + "\n",
         "matrix.html": page(results, finding),
+        "matrix.md": markdown(results),
         "matrix.junit.xml": junit(results),
     }
     return [write_whole(folder / name, text) for name, text in texts.items()]

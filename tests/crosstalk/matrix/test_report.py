@@ -57,6 +57,7 @@ def test_files_are_written_and_read_back(results: MakeResults, tmp_path: Path) -
         "matrix.html",
         "matrix.json",
         "matrix.junit.xml",
+        "matrix.md",
     ]
     assert {path.name for path in files} == {path.name for path in tmp_path.iterdir()}
     assert report.read(tmp_path) is not None
@@ -114,6 +115,19 @@ def test_junit_has_a_case_for_each_cell_and_fails_the_surprises(
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     skipped = [case.get("name") for case in suite if case.find("skipped") is not None]
     assert (failed, skipped) == (["broken"], ["context"])
+
+
+def test_markdown_has_both_tables(results: MakeResults, cell: Result, caught: Result) -> None:
+    text = report.markdown(results(cell(), caught(), cell(strategy="fixed", outcome="leak")))
+    assert text.splitlines() == [
+        "| hazard | local | context | gevent-local |",
+        "| --- | --- | --- | --- |",
+        "| keep-alive | holds | n/a |  |",
+        "",
+        "| hazard | broken | fixed | shows |",
+        "| --- | --- | --- | --- |",
+        "| keep-alive | **95 %** | **leaks** (not as expected) | in what is read |",
+    ]
 
 
 class _Page(HTMLParser):
