@@ -16,7 +16,7 @@ from locust import FastHttpUser, task
 from locust.contrib.fasthttp import ResponseContextManager
 
 from crosstalk.checker import Check, Judgement
-from crosstalk.connections import SharedClientPool, number_of
+from crosstalk.connections import SharedClientPool, latest_connection
 from crosstalk.history import History, Request
 from crosstalk.matrix import raw
 from crosstalk.matrix.plan import PlannedCell
@@ -141,7 +141,7 @@ class CellUser(FastHttpUser):
 
     def end(self, request: Request, response: ResponseContextManager, otherwise: str | None) -> None:
         """Record a doomed request: that it ended as announced, or how else it did."""
-        request.connection = number_of(response)
+        request.connection = latest_connection()
         if otherwise is None:
             self.load.history.record_doomed(request)
             response.success()
@@ -152,7 +152,7 @@ class CellUser(FastHttpUser):
     def judge(self, request: Request, response: ResponseContextManager, hops: int) -> None:
         """Record what came back, and tell Locust's statistics."""
         history = self.load.history
-        request.connection = number_of(response)
+        request.connection = latest_connection()
         if response.status_code != 200:
             reason = failure(response)
             history.record_failure(request, reason)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from crosstalk.checker import Checked, Outcome, Party, Witness
+from crosstalk.checker import Checked, Outcome, Party, Tally, Witness
 from crosstalk.checker.statistics import clopper_pearson, rule_of_three
 from crosstalk.matrix.listing import parse
 from crosstalk.matrix.plan import PlannedCell, make_plan
@@ -44,7 +44,7 @@ class CellResult:
         peak_in_flight: the most requests that the server had in flight.
         overlapped: requests between whose own steps another acted.
         left: entries and contexts left at idle; None where they are not counted.
-        witness: one worked example, as small as possible; None where there is none.
+        witness: one worked example of what most met, as small as possible; None where there is none.
         measured: when its run was started, in ISO 8601.
 
     """
@@ -208,7 +208,7 @@ def make(checked: Checked) -> Results:
 
 def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
     tally, finding = checked.tallies[cell.key], checked.findings[cell.key]
-    witness = tally.witness()
+    witness = _typical(tally)
     clean = not tally.cross_talk
     return CellResult(
         hazard=cell.hazard.name,
@@ -230,6 +230,14 @@ def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
         witness=None if witness is None else _witness(witness),
         measured=checked.header.started,
     )
+
+
+def _typical(tally: Tally) -> Witness | None:
+    """Return an example of what most requests met: of that, the one that takes the fewest steps to tell."""
+    kinds = sorted(tally.examples, key=lambda kind: -tally.met[kind])
+    witnesses = [witness for kind in kinds if (witness := tally.witness(kind)) is not None]
+    # One in which a value crossed tells more than one in which half of the own was gone.
+    return next((each for each in witnesses if each.anomaly.value is not None), next(iter(witnesses), None))
 
 
 def _witness(witness: Witness) -> dict[str, Any]:

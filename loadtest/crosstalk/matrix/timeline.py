@@ -4,13 +4,16 @@ Made as an SVG document that loads nothing and takes its colours from where it s
 """
 
 from collections.abc import Mapping, Sequence
+from math import hypot
 from typing import Any
 from xml.etree import ElementTree
 
 _LEFT = 210
-_STEP = 118
-_LANES = {"reader": 46, "writer": 112}
-_HEIGHT = 156
+_STEP = 132
+_LANES = {"reader": 46, "writer": 106}
+_HEIGHT = 150
+_LABELS = {"reader": (-13, -28), "writer": (22, 37)}
+"""Where a step's name and its time stand: outside, so that the way of the value is free."""
 
 
 def draw(witness: Mapping[str, Any], name: str) -> str:
@@ -109,9 +112,10 @@ def _step(svg: ElementTree.Element, step: Mapping[str, Any], x: int) -> None:
                 "stroke-width": "2",
             },
         )
-    _text(svg, x, y - 14, step["does"], anchor="middle")
-    time = "" if step["ms"] is None else f"{step['ms']:.2f} ms"
-    _text(svg, x, y + 22, time, anchor="middle", opacity="0.75")
+    name, time = _LABELS[step["by"]]
+    _text(svg, x, y + name, step["does"], anchor="middle")
+    if step["ms"] is not None:
+        _text(svg, x, y + time, f"{step['ms']:.2f} ms", anchor="middle", opacity="0.75")
 
 
 def _crossing(
@@ -123,15 +127,19 @@ def _crossing(
         return
     read = max(number for number, step in enumerate(steps) if step["by"] == "reader")
     x1, x2 = (_LEFT + _STEP * number + _STEP // 2 for number in (written[-1], read))
-    path = f"M {x1} {_LANES['writer'] - 30} L {x2} {_LANES['reader'] + 30}"
-    attributes = {
-        "d": path,
-        "class": "crossing",
-        "stroke": "#d33",
-        "stroke-width": "2",
-        "stroke-dasharray": "5 4",
-    }
-    ElementTree.SubElement(svg, "path", attributes | {"fill": "none"})
+    y1, y2 = _LANES["writer"], _LANES["reader"]
+    length = hypot(x2 - x1, y2 - y1)
+    right, down = (x2 - x1) / length, (y2 - y1) / length
+    tip = (x2 - 9 * right, y2 - 9 * down)
+    colour = {"class": "crossing", "stroke": "#d33", "fill": "#d33", "stroke-width": "2"}
+    way = {"x1": x1 + 9 * right, "y1": y1 + 9 * down, "x2": tip[0] - 8 * right, "y2": tip[1] - 8 * down}
+    ElementTree.SubElement(svg, "line", colour | {name: f"{at:.1f}" for name, at in way.items()})
+    corners = [
+        tip,
+        *((tip[0] - 10 * right + side * down, tip[1] - 10 * down - side * right) for side in (-5, 5)),
+    ]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    ElementTree.SubElement(svg, "polygon", colour | {"points": points})
 
 
 def _text(
