@@ -1,31 +1,32 @@
 """``crosstalk``: the command line of the proof."""
 
+import json
 import math
 import os
 import resource
 import secrets
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 import click
-import gevent
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from crosstalk import options
-from crosstalk.history import Tally
+from crosstalk import checker, history, options
+from crosstalk.checker import Tally
+from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
-from crosstalk.report import picture, show, write
+from crosstalk.report import document, picture, show, write
 from crosstalk.site import CannotRun
 
 CANNOT_RUN = 14
-INTERRUPTED = 130
+HISTORY = "history.jsonl.gz"
+"""The history's name in the folder of a report."""
+
 SPARE_DESCRIPTORS = 300
 """Open files beside one connection for each user: Python's, Locust's, and the controls' connections."""
 
@@ -107,10 +108,18 @@ def cli() -> None:
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write report.json and Locust's HTML reports into DIR.",
+    help="Write report.json, history.jsonl.gz and Locust's HTML reports into DIR.",
+)
+@click.option(
+    "--history",
+    "history_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep every request in FILE, for `crosstalk check FILE`.",
 )
 def prove(host: str | None, users: int, duration: float, min_requests: int, strategies: tuple[str, ...],
-          hops: int, pause: int, seed: int | None, folder: Path | None) -> None:  # fmt: skip
+          hops: int, pause: int, seed: int | None, folder: Path | None, history_file: Path | None,
+          ) -> None:  # fmt: skip
     """Prove that requests stay apart, with known-broken strategies caught in the same run.
 
     Every request carries a nonce of its own and must read it back at every
@@ -130,7 +139,10 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
     console, errors = Console(record=folder is not None), Console(stderr=True)
     _check_descriptors(users)
     if folder is not None:
-        _check_writable(folder)
+        _check_writable(folder, "--report")
+        history_file = history_file or folder / HISTORY
+    if history_file is not None:
+        _check_writable(history_file.parent, "--history")
     settings = Settings(
         host=host,
         users=users,
@@ -140,9 +152,10 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
         seed=secrets.randbits(32) if seed is None else seed,
         hops=hops,
         pause=pause,
+        history=history_file,
     )
     try:
-        with _interruptible(), _Progress(errors) as progress:
+        with interruptible(), _Progress(errors) as progress:
             proof = run(settings, progress)
     except UnknownStrategy as error:
         raise click.BadParameter(str(error), param_hint="--strategy") from None
@@ -152,26 +165,57 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
     except KeyboardInterrupt:
         errors.print("crosstalk: interrupted, no verdict", highlight=False)
         sys.exit(INTERRUPTED)
-    show(proof, console)
+    show(proof.checked, console)
     if folder is not None:
         try:
-            files = write(proof, folder, picture(console))
+            files = write(proof.checked, proof.html, folder, picture(console))
         except OSError as error:
             errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
             sys.exit(CANNOT_RUN)
         console.print(f"report: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
-    assert proof.finding is not None  # noqa: S101 - run() judges
-    sys.exit(proof.finding.verdict.exit_code)
+    if history_file is not None:
+        console.print(f"history: {history_file}", highlight=False, soft_wrap=True)
+    sys.exit(proof.checked.finding.verdict.exit_code)
 
 
-def _check_writable(folder: Path) -> None:
-    """Find out before minutes of load, not after, that there is no place for the report."""
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print what report.json would have.")
+def check(file: Path, as_json: bool) -> None:
+    """Judge a history that `crosstalk prove --history FILE` has kept.
+
+    The same table, verdict and exit code as the run's, which drew its own from the same
+    file. One that is cut off is judged as far as it goes, and is never ISOLATED.
+
+    \b
+    Exit codes:
+      0 to 13   as those of crosstalk prove
+      14        the file is no history, or one of another schema
+      2         wrong usage
+    """  # noqa: D301 - click wants the backspace character itself
+    try:
+        checked = checker.check(lambda: history.read(file))
+    except (history.NotAHistory, OSError) as error:
+        Console(stderr=True).print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
+        sys.exit(INTERRUPTED)
+    if as_json:
+        click.echo(json.dumps(document(checked), indent=2))
+    else:
+        show(checked, Console())
+    sys.exit(checked.finding.verdict.exit_code)
+
+
+def _check_writable(folder: Path, option: str) -> None:
+    """Find out before minutes of load, not after, that there is no place for what is to be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.BadParameter(str(error), param_hint="--report") from None
+        raise click.BadParameter(str(error), param_hint=option) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise click.BadParameter(f"cannot write into {folder}", param_hint="--report")
+        raise click.BadParameter(f"cannot write into {folder}", param_hint=option)
 
 
 def _check_descriptors(users: int) -> None:
@@ -183,29 +227,6 @@ def _check_descriptors(users: int) -> None:
     most = soft - SPARE_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and users > most:
         raise click.BadParameter(f"at most {most:,} with {soft:,} open files allowed", param_hint="--users")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run with KeyboardInterrupt, so that the server is stopped too.
-
-    Python runs a signal's handler in whichever greenlet is current. One of Locust's
-    would print a traceback, or take the interrupt for itself and let the run go on:
-    it belongs to the greenlet that waits for the run's end.
-    """
-    waiting = gevent.getcurrent()
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if gevent.getcurrent() is waiting:
-            raise KeyboardInterrupt
-        gevent.kill(waiting, KeyboardInterrupt)
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class _Progress:

@@ -1,183 +1,323 @@
-"""The history of a run: every nonce that was issued, and what came of it.
+"""The history of a run: nonces are issued, and what came of each request is written down.
 
-Collects, counts, and answers who wrote a nonce. The verdict is drawn elsewhere.
-Nothing here imports Locust, so that a history can be tested without one.
+One class writes a history file and one function reads it. What is in it is judged by
+:mod:`crosstalk.checker`, which also counts here while the run goes on. Nothing here
+imports Locust, so that a history can be tested without one.
 """
 
+import gzip
+import json
 import random
-from collections import Counter
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-from crosstalk.oracle import Check, Judgement, foreign_values, judge
-from crosstalk.reply import Fields, Reply
+from crosstalk.checker import (
+    Checker,
+    CutOff,
+    End,
+    Header,
+    Judgement,
+    Left,
+    NoRecord,
+    Probe,
+    Record,
+    Tally,
+)
+from crosstalk.checker.records import record as record_of
+from crosstalk.reply import Reply
 
-KEPT_ANOMALIES = 200
-"""Anomalies kept for each strategy: enough to find one whose writer is known."""
+LEVEL = 1
+"""Of gzip's compression: a history shrinks to a tenth at the first level, and the load shares the cores."""
+
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of a line, beyond which a file is taken for something else than a history."""
+
+
+class NotAHistory(ValueError):  # noqa: N818 - the file is what is wrong
+    """A file that cannot be read as a history at all."""
 
 
 @dataclass(slots=True)
-class Probe:
-    """One request: who sent it, and which greenlet served it once that is known."""
+class Request:
+    """A request from its nonce to its end.
+
+    Attributes:
+        nonce: what it writes.
+        cell: what it is counted under.
+        hazard: the hazard, or None under ``/probe/``.
+        strategy: the strategy that is asked for.
+        user: who sends it.
+        fate: how it announces that it will end; None for all but the doomed.
+        connection: which of the client's connections it came over, once that is known.
+        start: when it was sent, in monotonic seconds.
+
+    """
 
     nonce: str
+    cell: str
+    hazard: str | None
     strategy: str
     user: int
-    greenlet: int | None = None
-    ended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """One reading that was not the reader's own.
-
-    Attributes:
-        kind: ``stale``, ``foreign`` or ``torn``.
-        reader: the probe that read.
-        checkpoint: its number, from 1; 0 is the look before writing.
-        after: the way in which the reader had switched away.
-        read: the fields as read.
-        values: the nonces in them that are not the reader's.
-
-    """
-
-    kind: str
-    reader: Probe
-    checkpoint: int
-    after: str
-    read: Fields
-    values: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one strategy's requests came to.
-
-    Attributes:
-        requests: complete, valid 200 replies.
-        failed: requests without one.
-        failures: why, and how often.
-        checks: how many of each judgement.
-        stale: requests that found something before they wrote.
-        cross_talk: requests with a check foreign or torn, or stale.
-        overlapped: requests between whose own steps another probe acted.
-        switches: how often that was, over all requests.
-        peak_in_flight: the most requests that the server had in flight.
-        threads: the native threads that served them, as (process, thread).
-        anomalies: the first few, for the witness.
-
-    """
-
-    requests: int = 0
-    failed: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    checks: Counter[Check] = field(default_factory=Counter)
-    stale: int = 0
-    cross_talk: int = 0
-    overlapped: int = 0
-    switches: int = 0
-    peak_in_flight: int = 0
-    threads: set[tuple[int, int]] = field(default_factory=set)
-    anomalies: list[Anomaly] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """One worked example: a reader, what it read, and the probe that had written it.
-
-    ``writer`` is None when the value is a nonce that this run never issued.
-    """
-
-    anomaly: Anomaly
-    value: str
-    writer: Probe | None
+    fate: str | None
+    connection: int | None = None
+    start: float = field(default_factory=time.monotonic)
 
 
 class History:
-    """Issues nonces and records replies.
+    """Issues nonces and records what came of them.
 
     Args:
         seed: makes the nonces, and whatever else the users draw from
             :attr:`random`, repeatable. They are unguessable only as far as it is.
+        prefix: begins each nonce: a worker's own, so that those of several differ.
+        file: where it is written down; None to count alone.
+
+    Attributes:
+        checker: counts while the run goes on.
 
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, prefix: str = "", file: "HistoryFile | None" = None) -> None:
         self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self.tallies: dict[str, Tally] = {}
-        self._probes: dict[str, Probe] = {}
+        self.checker = Checker()
+        self._prefix = prefix
+        self._file = file
+        self._issued = 0
+        self._open: dict[str, Request] = {}
 
-    def issue(self, strategy: str, user: int) -> Probe:
-        """Return a probe with a fresh nonce: one for each request, never one for each user."""
-        nonce = f"u{user}-{len(self._probes)}-{self.random.getrandbits(64):016x}"
-        probe = self._probes[nonce] = Probe(nonce, strategy, user)
-        return probe
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """What each cell's requests came to so far."""
+        return self.checker.tallies
 
-    def tally(self, strategy: str) -> Tally:
-        """Return the tally of ``strategy``, which may be empty."""
-        return self.tallies.setdefault(strategy, Tally())
+    def tally(self, cell: str) -> Tally:
+        """Return the tally of ``cell``, which may be empty."""
+        return self.checker.tally(cell)
 
-    def record(self, probe: Probe, reply: Reply) -> Judgement:
-        """Judge the reply to ``probe``, count it, and return the judgement."""
-        probe.greenlet = reply.greenlet
-        probe.ended = True
-        judgement = judge(probe.nonce, reply)
-        tally = self.tally(probe.strategy)
-        tally.requests += 1
-        tally.checks.update(judgement.checks)
-        tally.stale += judgement.stale
-        tally.cross_talk += judgement.cross_talk
-        tally.overlapped += reply.switches > 0
-        tally.switches += reply.switches
-        tally.peak_in_flight = max(tally.peak_in_flight, reply.in_flight)
-        tally.threads.add((reply.pid, reply.thread))
-        if judgement.cross_talk and len(tally.anomalies) < KEPT_ANOMALIES:
-            tally.anomalies.append(_first_anomaly(probe, reply, judgement))
+    def issue(
+        self,
+        cell: str,
+        user: int,
+        *,
+        hazard: str | None = None,
+        strategy: str | None = None,
+        fate: str | None = None,
+    ) -> Request:
+        """Return a request with a fresh nonce: one for each request, never one for each user.
+
+        Args:
+            cell: what it is counted under.
+            user: who sends it, now.
+            hazard: the hazard, or None under ``/probe/``.
+            strategy: the strategy that is asked for; by default the last part of ``cell``.
+            fate: how it announces that it will end.
+
+        """
+        nonce = f"{self._prefix}u{user}-{self._issued}-{self.random.getrandbits(64):016x}"
+        self._issued += 1
+        strategy = strategy or cell.rpartition("/")[2]
+        request = self._open[nonce] = Request(nonce, cell, hazard, strategy, user, fate)
+        return request
+
+    def record(self, request: Request, reply: Reply, body: bytes) -> Judgement:
+        """Write down and count the reply to ``request``, and return the judgement of it.
+
+        Args:
+            request: what was asked.
+            reply: what ``body`` was parsed to.
+            body: the reply as it came.
+
+        Raises:
+            ValueError: the request was doomed, so that it must not be judged, or has ended before.
+
+        """
+        judgement = None if request.fate else self._add(request, reply=reply, body=body)
+        if judgement is None:
+            raise ValueError(f"{request.nonce} was doomed")
         return judgement
 
-    def record_failure(self, probe: Probe, reason: str) -> None:
-        """Count ``probe`` as failed: no complete, valid 200 reply."""
-        probe.ended = True
-        tally = self.tally(probe.strategy)
-        tally.failed += 1
-        tally.failures[reason] += 1
+    def record_doomed(self, request: Request) -> None:
+        """Write down and count that ``request`` ended as badly as it had announced.
+
+        Raises:
+            ValueError: it had announced nothing, or has ended before.
+
+        """
+        if request.fate is None:
+            raise ValueError(f"{request.nonce} was not doomed")
+        self._add(request)
+
+    def record_failure(self, request: Request, reason: str) -> None:
+        """Write down and count ``request`` as failed: no complete, valid 200 reply."""
+        self._add(request, failed=reason)
 
     def fail_unanswered(self, reason: str) -> None:
-        """Count every probe that was sent and has come to no end as failed."""
-        for probe in self._probes.values():
-            if not probe.ended:
-                self.record_failure(probe, reason)
+        """Count every request that was sent and has come to no end as failed."""
+        for request in list(self._open.values()):
+            self.record_failure(request, reason)
 
-    def writer(self, nonce: str) -> Probe | None:
-        """Return the probe that ``nonce`` was issued to, if this run issued it."""
-        return self._probes.get(nonce)
-
-    def witness(self, strategy: str) -> Witness | None:
-        """Return the most telling example of cross-talk under ``strategy``, if there is any.
-
-        One whose writer is known, greenlet included, comes before one that is
-        not; then another user's before the reader's own earlier one; then a foreign
-        reading before a stale one before a torn one.
-        """
-        order = ("foreign", "stale", "torn")
-        witnesses = [
-            Witness(anomaly, value, self.writer(value))
-            for anomaly in self.tally(strategy).anomalies
-            for value in anomaly.values
-        ]
-        return min(
-            witnesses,
-            key=lambda each: (
-                each.writer is None or each.writer.greenlet is None,
-                each.writer is None or each.writer.user == each.anomaly.reader.user,
-                order.index(each.anomaly.kind),
-            ),
-            default=None,
+    def _add(
+        self,
+        request: Request,
+        *,
+        reply: Reply | None = None,
+        body: bytes = b"null",
+        failed: str | None = None,
+    ) -> Judgement | None:
+        if self._open.pop(request.nonce, None) is None:
+            raise ValueError(f"{request.nonce} has ended before")
+        probe = Probe(
+            request.cell,
+            request.hazard,
+            request.strategy,
+            request.user,
+            request.nonce,
+            request.connection,
+            request.start,
+            time.monotonic(),
+            request.fate,
+            failed,
+            reply,
         )
+        if self._file is not None:
+            self._file.write_probe(probe, body)
+        return self.checker.add(probe)
 
 
-def _first_anomaly(probe: Probe, reply: Reply, judgement: Judgement) -> Anomaly:
-    for number, (checkpoint, check) in enumerate(zip(reply.checkpoints, judgement.checks, strict=True), 1):
-        if check in (Check.FOREIGN, Check.TORN):
-            values = foreign_values(probe.nonce, checkpoint.read)
-            return Anomaly(check.value, probe, number, checkpoint.after, checkpoint.read, tuple(values))
-    return Anomaly("stale", probe, 0, "", reply.found, tuple(foreign_values(probe.nonce, reply.found)))
+class HistoryFile:
+    """Writes a history: lines of JSON, compressed by gzip.
+
+    Args:
+        path: the file, which is made anew.
+        header: its first line.
+
+    Raises:
+        OSError: the file cannot be made.
+
+    Attributes:
+        error: what ended the writing, if something did. The run goes on without.
+        probes: how many requests it has.
+
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._file: gzip.GzipFile = gzip.GzipFile(path, "wb", LEVEL)
+        self.error: OSError | None = None
+        self.probes = 0
+        self._write_document(header.as_document())
+
+    def write_probe(self, probe: Probe, body: bytes) -> None:
+        """Write a request, with the reply as it came.
+
+        Args:
+            probe: the request.
+            body: JSON in UTF-8, which was parsed: line breaks in it can only be space
+                between its parts (RFC 8259, section 7, has those in strings escaped).
+
+        """
+        head = json.dumps(probe.head()).encode()[:-1]
+        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+        self._write(b'%b, "reply": %b}\n' % (head, body))
+        self.probes += 1
+
+    def left(self, left: Left) -> None:
+        """Write what was left at idle."""
+        self._write_document(left.as_document())
+
+    def end(self, **facts: Any) -> None:
+        """Write the last line, with whatever else is known of the run."""
+        self._write_document(End(self.probes, facts).as_document())
+
+    def close(self) -> None:
+        """Write what is still to be written, and close the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error
+
+    def __enter__(self) -> "HistoryFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_document(self, document: dict[str, Any]) -> None:
+        self._write(json.dumps(document).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        if self.error is None:
+            try:
+                self._file.write(line)
+            except OSError as error:
+                self.error = error
+
+
+@contextmanager
+def spooled(path: Path | None) -> Iterator[Path]:
+    """Give the path of a history: the one that was asked for, or a temporary one, removed afterwards."""
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="crosstalk-") as folder:
+        yield Path(folder) / "history.jsonl.gz"
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Read a history, record by record.
+
+    What can be read of a damaged one is given, and then, instead of an end, a
+    :class:`~crosstalk.checker.CutOff` with the reason.
+
+    Raises:
+        NotAHistory: it is no history, or one of another schema.
+        OSError: the file cannot be read.
+
+    """
+    with gzip.GzipFile(path, "rb") as file:
+        header = _header(path, file)
+        yield header
+        number = 1
+        while True:
+            number += 1
+            try:
+                line = file.readline(LONGEST_LINE)
+                if not line:
+                    return
+                record = _record(line)
+                if isinstance(record, Header):
+                    raise NoRecord("a second header")
+                if isinstance(record, Probe) and record.cell not in header.cells:
+                    raise NoRecord(f"the header has no cell {record.cell!r}")
+            except (EOFError, zlib.error, gzip.BadGzipFile, NoRecord) as error:
+                yield CutOff(f"line {number:,} cannot be read: {error}")
+                return
+            yield record
+
+
+def _header(path: Path, file: gzip.GzipFile) -> Header:
+    try:
+        line = file.readline(LONGEST_LINE)
+        record = _record(line)
+        if not isinstance(record, Header):
+            raise NoRecord("the first line is no header")
+    except (EOFError, zlib.error, gzip.BadGzipFile, NoRecord) as error:
+        raise NotAHistory(f"{path} is no history: {error}") from None
+    return record
+
+
+def _record(line: bytes) -> Record:
+    try:
+        return record_of(json.loads(line.decode()))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, NoRecord):
+            raise
+        raise NoRecord(f"not JSON: {error}") from None

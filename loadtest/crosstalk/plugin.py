@@ -14,12 +14,12 @@ from locust import events
 from locust.env import Environment
 from locust.runners import LocalRunner
 
+from crosstalk.checker import Verdict
 from crosstalk.connections import SharedClientPool
 from crosstalk.history import History
 from crosstalk.options import HOPS, PAUSE
 from crosstalk.site import ROLES, CannotRun, Site
 from crosstalk.users import TIMEOUT, Load, ProbeUser
-from crosstalk.verdict import Verdict
 
 logger = logging.getLogger("crosstalk")
 

@@ -1,15 +1,21 @@
-"""A proof: what it was to do, what it collected, and the verdicts drawn from that.
+"""A proof: what it is to do, and what its history has to say so that it can be judged and shown.
 
-Nothing here imports Locust: a proof can be judged and shown without running one.
+Everything that a report shows is in the history's header and end, beside the requests:
+whoever reads a history back sees what the run has seen. Nothing here imports Locust.
 """
 
+import os
+import platform
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from crosstalk import options
-from crosstalk.history import History, Tally
+from crosstalk.checker import Cell, Header, Role
 from crosstalk.site import Counts, Strategy
-from crosstalk.verdict import Finding, Idle, blind_spots, entries_left, judge_run, judge_strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Settings:
         seed: makes the nonces and the draws repeatable.
         hops: switches in each request.
         pause: milliseconds that each switch waits.
+        history: where the history is kept; None to keep none.
 
     """
 
@@ -36,11 +43,22 @@ class Settings:
     seed: int
     hops: int
     pause: int
+    history: Path | None = None
 
 
 @dataclass(slots=True)
 class Part:
-    """One part of the run: a name, what it loaded, and what the server counted meanwhile."""
+    """One part of the run: a name, what it loaded, and what the server counted meanwhile.
+
+    Attributes:
+        name: ``controls`` or ``subjects``.
+        strategies: what it loaded.
+        users: users at once.
+        seconds: how long.
+        requests: that the server counted; None when it could not be asked afterwards.
+        connections: that the server accepted, likewise.
+
+    """
 
     name: str
     strategies: tuple[str, ...]
@@ -48,61 +66,67 @@ class Part:
     seconds: float = 0.0
     requests: int | None = None
     connections: int | None = None
-    html: str = ""
 
 
-@dataclass(slots=True)
-class Proof:
-    """Everything that a report shows."""
-
-    settings: Settings
-    host: str
-    strategies: Mapping[str, Strategy]
-    subjects: tuple[str, ...]
-    history: History
-    parts: list[Part] = field(default_factory=list)
-    idle: Idle | None = None
-    counts: Counts | None = None
-    findings: dict[str, Finding] = field(default_factory=dict)
-    finding: Finding | None = None
-
-    def role(self, name: str) -> str:
-        """Return the part that ``name`` plays in this proof."""
-        if name in self.subjects:
-            return "subject"
-        role = self.strategies[name].role
-        return "observed" if role == "subject" else role
-
-    def tally(self, name: str) -> Tally:
-        """Return what the requests of ``name`` came to."""
-        return self.history.tally(name)
+def role_of(name: str, strategies: Mapping[str, Strategy], subjects: tuple[str, ...]) -> Role:
+    """Return the part that a strategy plays in a proof of ``subjects``."""
+    if name in subjects:
+        return "subject"
+    return "control" if strategies[name].role == "control" else "observed"
 
 
-def judge(proof: Proof, idle: Idle) -> None:
-    """Draw the verdicts, of each strategy and of the run, from what was collected."""
-    proof.idle = idle = replace(idle, unknown=idle.unknown or _uncounted(proof, idle))
-    floor = proof.settings.min_requests
-    for name in proof.strategies:
-        subject = name in proof.subjects
-        left = entries_left(idle, proof.strategies[name].locals) if subject else []
-        proof.findings[name] = judge_strategy(
-            proof.tally(name), floor if subject else options.CONTROL_REQUESTS, left
-        )
-    controls = [name for name in proof.strategies if proof.role(name) == "control"]
-    proof.finding = judge_run(
-        {name: proof.findings[name] for name in proof.subjects},
-        {name: proof.findings[name] for name in controls},
-        idle,
-        blind_spots(proof.tally(name) for name in controls),
+def header(
+    settings: Settings, host: str, strategies: Mapping[str, Strategy], subjects: tuple[str, ...]
+) -> Header:
+    """Return the first line of a proof's history."""
+    cells = {}
+    for name, strategy in strategies.items():
+        role = role_of(name, strategies, subjects)
+        floor = settings.min_requests if role == "subject" else options.CONTROL_REQUESTS
+        cells[name] = Cell(role, floor, locals=strategy.locals, summary=strategy.summary)
+    return Header(
+        seed=settings.seed,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(sys.argv[1:]),
+        settings={
+            "host": host,
+            "users": settings.users,
+            "duration_s": settings.duration,
+            "min_requests": settings.min_requests,
+            "hops": settings.hops,
+            "pause_ms": settings.pause,
+            "environment": {
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+                "system": platform.system(),
+                "cores": os.cpu_count(),
+            },
+        },
+        cells=cells,
     )
 
 
-def _uncounted(proof: Proof, idle: Idle) -> str | None:
-    """Say why the counts at idle do not tell what the subjects left behind, if they do not."""
-    processes = {process for name in proof.subjects for process, _thread in proof.tally(name).threads}
-    if len(processes) > 1:
-        return f"{len(processes)} processes served the requests, and the counts are one process's"
-    names = [name for subject in proof.subjects for name in proof.strategies[subject].locals]
-    if absent := [name for name in names if name not in idle.entries]:
-        return f"the entries of {', '.join(absent)} are not counted"
-    return None
+def facts(parts: list[Part], counts: Counts | None) -> dict[str, Any]:
+    """Return what the last line of a proof's history has to say."""
+    return {
+        "parts": [asdict(part) for part in parts],
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "server": None
+        if counts is None
+        else {
+            "peak_in_flight": counts.peak_in_flight,
+            "native_threads_of_the_process": counts.native_threads,
+        },
+    }
+
+
+def parts_of(stated: Mapping[str, Any]) -> list[Part]:
+    """Return the parts that the facts of a history's last line tell of; none where it has none."""
+    names = {each.name for each in fields(Part)}
+    try:
+        return [
+            Part(**{name: value for name, value in part.items() if name in names})
+            for part in stated.get("parts", ())
+        ]
+    except (AttributeError, TypeError):  # the end of some other program's run
+        return []

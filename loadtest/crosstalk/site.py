@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -15,7 +16,6 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from crosstalk.matrix.listing import parse
-from crosstalk.verdict import Idle
 
 TIMEOUT = 10.0
 """Seconds until a server that does not answer is taken for unreachable."""
@@ -46,6 +46,22 @@ class Strategy:
     role: str
     summary: str
     locals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What the server had left when no request was in flight.
+
+    Attributes:
+        contexts: contexts pushed and not popped, by kind.
+        entries: entries alive, by the name of the Local.
+        unknown: why nothing could be counted, if so.
+
+    """
+
+    contexts: Mapping[str, int]
+    entries: Mapping[str, int]
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Locust's users: each sends probes, one after another, and hands the replies to the oracle.
+"""Locust's users: each sends probes, one after another, and hands the replies to the history.
 
 A user class is bound to a :class:`Load` before it runs, since what to load is
 learned from the server: ``bound_user(load)`` makes the class for Locust.
@@ -13,9 +13,10 @@ import gevent
 from locust import FastHttpUser, tag, task
 from locust.contrib.fasthttp import ResponseContextManager
 
-from crosstalk.connections import SharedClientPool
-from crosstalk.history import History, Probe
-from crosstalk.oracle import Check, Judgement, foreign_values
+from crosstalk.checker import Check, Judgement
+from crosstalk.checker.rules import foreign_values
+from crosstalk.connections import SharedClientPool, latest_connection
+from crosstalk.history import History, Request
 from crosstalk.reply import InvalidReply, Reply, parse
 
 TIMEOUT = 60.0
@@ -71,21 +72,21 @@ class Load:
         names = self.strategies.get(role, ())
         return names[next(self._turns) % len(names)] if names else None
 
-    def failure_message(self, probe: Probe, judgement: Judgement, reply: Reply) -> str:
+    def failure_message(self, request: Request, judgement: Judgement, reply: Reply) -> str:
         """Say for Locust's statistics whose nonce was read, and where."""
-        named = self._named[probe.strategy] = self._named.get(probe.strategy, 0) + 1
+        named = self._named[request.strategy] = self._named.get(request.strategy, 0) + 1
         kinds = [check.value for check in judgement.checks if check in (Check.FOREIGN, Check.TORN)]
         kind = kinds[0] if kinds else "stale"
         if named > NAMED_FAILURES:
-            return f"cross-talk under {probe.strategy}: {kind} (more of the same)"
+            return f"cross-talk under {request.strategy}: {kind} (more of the same)"
         if judgement.stale:
-            values = foreign_values(probe.nonce, reply.found)
-            return f"cross-talk under {probe.strategy}: found {' and '.join(values)} before writing"
+            values = foreign_values(request.nonce, reply.found)
+            return f"cross-talk under {request.strategy}: found {' and '.join(values)} before writing"
         number = next(i for i, check in enumerate(judgement.checks) if check.value == kind)
-        values = foreign_values(probe.nonce, reply.checkpoints[number].read)
+        values = foreign_values(request.nonce, reply.checkpoints[number].read)
         return (
-            f"cross-talk under {probe.strategy}: {kind} at checkpoint {number + 1}:"
-            f" {probe.nonce} read {' and '.join(values) or 'nothing in one field'}"
+            f"cross-talk under {request.strategy}: {kind} at checkpoint {number + 1}:"
+            f" {request.nonce} read {' and '.join(values) or 'nothing in one field'}"
         )
 
 
@@ -130,28 +131,30 @@ class ProbeUser(FastHttpUser):
             gevent.sleep(1)  # the server has none of this role: do not spin
             return
         load = self.load
-        probe = load.history.issue(strategy, self.number)
-        with self._send(probe) as response:
+        request = load.history.issue(strategy, self.number)
+        with self._send(request) as response:
+            request.connection = latest_connection()
             if response.status_code != 200:
                 reason = failure(response)
-                load.history.record_failure(probe, reason)
+                load.history.record_failure(request, reason)
                 response.failure(reason)
                 return
+            body = response.content or b""
             try:
-                reply = parse(response.content or b"", strategy=strategy, hops=load.hops)
+                reply = parse(body, strategy=strategy, hops=load.hops)
             except InvalidReply as error:
-                load.history.record_failure(probe, f"invalid reply: {error}")
+                load.history.record_failure(request, f"invalid reply: {error}")
                 response.failure(f"invalid reply: {error}")
                 return
-            judgement = load.history.record(probe, reply)
+            judgement = load.history.record(request, reply, body)
             if judgement.cross_talk:
-                response.failure(CrossTalk(load.failure_message(probe, judgement, reply)))
+                response.failure(CrossTalk(load.failure_message(request, judgement, reply)))
             elif Check.MISSING in judgement.checks:
                 number = judgement.checks.index(Check.MISSING) + 1
                 response.failure(f"missing under {strategy}: nothing of its own at checkpoint {number}")
 
-    def _send(self, probe: Probe) -> ResponseContextManager:
-        load, nonce = self.load, probe.nonce
+    def _send(self, request: Request) -> ResponseContextManager:
+        load, nonce = self.load, request.nonce
         draw = load.history.random.random
         query = urlencode({"nonce": nonce, "hops": load.hops, "pause": load.pause})
         headers = {"X-Nonce": nonce, "Cookie": f"nonce={nonce}"}
@@ -160,8 +163,8 @@ class ProbeUser(FastHttpUser):
         post = draw() < POST_SHARE
         return self.client.request(
             "POST" if post else "GET",
-            f"{load.base}/probe/{probe.strategy}?{query}",
-            name=f"/probe/{probe.strategy}",
+            f"{load.base}/probe/{request.strategy}?{query}",
+            name=f"/probe/{request.strategy}",
             data={"nonce": nonce} if post else None,
             headers=headers,
             allow_redirects=False,  # another request than the one that was sent would be judged

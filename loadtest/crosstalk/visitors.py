@@ -12,11 +12,11 @@ from locust import FastHttpUser, events, task
 from locust.contrib.fasthttp import ResponseContextManager
 from locust.env import Environment
 
+from crosstalk.checker import Verdict
 from crosstalk.connections import SharedClientPool
 from crosstalk.notes import NAMED, InvalidReply, Reply, Rows, Tally, Visitor, parse
 from crosstalk.plugin import CONNECTIONS
 from crosstalk.users import TIMEOUT, CrossTalk, failure
-from crosstalk.verdict import Verdict
 
 logger = logging.getLogger("crosstalk")
 

@@ -1,14 +1,68 @@
-"""The history: who wrote which nonce, and what came of it."""
+"""The history: what was issued is written down, and what is read back is the same."""
 
+import gzip
+import json
 import re
+import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 
-from crosstalk.history import KEPT_ANOMALIES, History
-from crosstalk.oracle import Check
-from crosstalk.reply import Reply
+import pytest
+
+from crosstalk.checker import Cell, Check, CutOff, End, Header, Left, Probe, check
+from crosstalk.history import History, HistoryFile, NotAHistory, read, spooled
+from crosstalk.reply import Reply, parse
 
 Answer = Callable[..., Reply]
+
+HEADER = Header(
+    7, "2026-01-01T00:00:00+00:00", ("prove",), {"host": "http://h"}, {"local": Cell("subject", 1)}
+)
+
+
+def body_of(nonce: str, strategy: str = "local") -> bytes:
+    fields = {"first": nonce, "second": nonce}
+    return json.dumps(
+        {
+            "strategy": strategy,
+            "found": {"first": None, "second": None},
+            "began": 1.0,
+            "wrote": [1.5, 2],
+            "checkpoints": [{"after": "sleep", "read": fields, "error": None, "switches": 2, "at": 3.25}],
+            "greenlet": 140,
+            "thread": 7,
+            "pid": 7,
+            "process": "here/7/ab",
+            "in_flight": 3,
+            "switches": 2,
+        },
+        indent=1,  # over several lines, as a server may send it
+    ).encode()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.jsonl.gz"
+
+
+def write(path: Path, requests: int = 3, *, end: bool = True) -> list[str]:
+    """Write a history of as many requests, one more that failed and one that was doomed."""
+    nonces = []
+    with HistoryFile(path, HEADER) as file:
+        history = History(7, file=file)
+        for user in range(requests):
+            request = history.issue("local", user)
+            request.connection = 40 + user
+            nonces.append(request.nonce)
+            body = body_of(request.nonce)
+            history.record(request, parse(body, strategy="local", hops=1), body)
+        history.record_failure(history.issue("local", 8), "status 500: \u2713\ud800")
+        history.record_doomed(history.issue("local", 9, fate="raise"))
+        if end:
+            file.left(Left({"request": 0}, {"local": 0}, {"local": 2}, None, ("here/7/ab",)))
+            file.end(parts=[], note="x")
+    assert file.error is None
+    return nonces
 
 
 def test_every_request_gets_a_nonce_of_its_own_that_a_probe_takes(history: History) -> None:
@@ -22,97 +76,162 @@ def test_a_seed_repeats_the_nonces_and_another_does_not() -> None:
     assert History(7).issue("local", 1).nonce != History(8).issue("local", 1).nonce
 
 
-def test_clean_replies_are_counted(history: History, answer: Answer) -> None:
+def test_a_workers_nonces_begin_with_its_prefix() -> None:
+    assert History(7, prefix="w2-").issue("local", 1).nonce.startswith("w2-u1-0-")
+
+
+def test_a_cell_tells_the_strategy_unless_it_is_given(history: History) -> None:
+    assert history.issue("keep-alive/broken", 1, hazard="keep-alive").strategy == "broken"
+    assert history.issue("keep-alive/broken", 1, strategy="other").strategy == "other"
+
+
+def test_replies_are_counted_while_the_run_goes_on(history: History, answer: Answer) -> None:
     for number in range(3):
-        probe = history.issue("local", number)
-        history.record(probe, answer(probe, probe.nonce, probe.nonce, in_flight=3 - number, switches=number))
-    tally = history.tally("local")
-    assert (tally.requests, tally.failed, tally.cross_talk, tally.stale) == (3, 0, 0, 0)
-    assert tally.checks == {Check.OWN: 6}
-    assert (tally.overlapped, tally.switches, tally.peak_in_flight) == (2, 3, 3)
-    assert tally.threads == {(1, 1)}
-    assert history.witness("local") is None
-
-
-def test_cross_talk_names_reader_and_writer(history: History, answer: Answer) -> None:
-    writer, reader = history.issue("shared", 1), history.issue("shared", 2)
-    history.record(reader, answer(reader, reader.nonce, writer.nonce, greenlet=0xB))
-    history.record(writer, answer(writer, writer.nonce, greenlet=0xA))
-    witness = history.witness("shared")
-    assert witness is not None
-    assert witness.writer is writer
-    assert (witness.anomaly.reader, witness.anomaly.kind, witness.anomaly.checkpoint) == (
-        reader,
-        "foreign",
-        2,
-    )
-    assert (writer.greenlet, reader.greenlet) == (0xA, 0xB)
-    assert history.tally("shared").cross_talk == 1
-
-
-def test_a_stale_find_is_an_anomaly_before_the_first_checkpoint(history: History, answer: Answer) -> None:
-    first, second = history.issue("kept", 1), history.issue("kept", 2)
-    history.record(first, answer(first, first.nonce))
-    history.record(second, answer(second, second.nonce, found=first.nonce))
-    witness = history.witness("kept")
-    assert witness is not None
-    assert (witness.anomaly.kind, witness.anomaly.checkpoint, witness.writer) == ("stale", 0, first)
-    assert history.tally("kept").stale == 1
-
-
-def test_a_witness_with_a_known_writer_comes_first(history: History, answer: Answer) -> None:
-    unknown, known, reader = (history.issue("shared", user) for user in range(3))
-    history.record(reader, answer(reader, "nobody's"))
-    history.record(unknown, answer(unknown, known.nonce))
-    assert history.witness("shared").writer is known  # type: ignore[union-attr]
-    history.record(known, answer(known, known.nonce))
-    assert history.witness("shared").value == known.nonce  # type: ignore[union-attr]
-
-
-def test_a_foreign_reading_tells_more_than_a_stale_or_a_torn_one(history: History, answer: Answer) -> None:
-    writer, *readers = (history.issue("shared", user) for user in range(4))
-    history.record(writer, answer(writer, writer.nonce))
-    torn = answer(readers[0], "replaced below")
-    torn = replace(torn, checkpoints=(replace(torn.checkpoints[0], read={"a": writer.nonce, "b": None}),))
-    stale = answer(readers[1], readers[1].nonce, found=writer.nonce)
-    foreign = answer(readers[2], writer.nonce)
-    for reader, reply, kind in zip(
-        readers, (torn, stale, foreign), ("torn", "stale", "foreign"), strict=True
-    ):
-        history.record(reader, reply)
-        assert history.witness("shared").anomaly.kind == kind  # type: ignore[union-attr]
-
-
-def test_a_nonce_that_was_never_issued_has_no_writer(history: History, answer: Answer) -> None:
-    probe = history.issue("shared", 1)
-    history.record(probe, answer(probe, "nobody's"))
-    witness = history.witness("shared")
-    assert witness is not None
-    assert (witness.value, witness.writer) == ("nobody's", None)
-
-
-def test_failures_are_counted_apart_and_by_reason(history: History) -> None:
-    for reason in ("status 500", "status 500", "timed out"):
-        history.record_failure(history.issue("local", 1), reason)
-    tally = history.tally("local")
-    assert (tally.requests, tally.failed) == (0, 3)
-    assert tally.failures == {"status 500": 2, "timed out": 1}
+        request = history.issue("local", number)
+        judgement = history.record(request, answer(request, request.nonce, request.nonce), b"{}")
+        assert judgement.checks == (Check.OWN, Check.OWN)
+    assert history.tally("local").requests == 3
+    assert list(history.tallies) == ["local"]
 
 
 def test_what_was_never_answered_has_failed(history: History, answer: Answer) -> None:
-    answered, failed, unanswered = (history.issue("local", user) for user in range(3))
-    history.record(answered, answer(answered, answered.nonce))
+    answered, failed, _unanswered = (history.issue("local", user) for user in range(3))
+    doomed = history.issue("local", 4, fate="kill")
+    history.record(answered, answer(answered, answered.nonce), b"{}")
     history.record_failure(failed, "status 500")
+    history.record_doomed(doomed)
     history.fail_unanswered("no reply")
     history.fail_unanswered("no reply")
-    tally = history.tally(unanswered.strategy)
-    assert (tally.requests, tally.failed, tally.failures["no reply"]) == (1, 2, 1)
+    tally = history.tally("local")
+    assert (tally.requests, tally.doomed, tally.failures) == (1, 1, {"status 500": 1, "no reply": 1})
 
 
-def test_anomalies_are_kept_up_to_a_bound_and_counted_beyond(history: History, answer: Answer) -> None:
-    for _ in range(KEPT_ANOMALIES + 10):
-        probe = history.issue("shared", 1)
-        history.record(probe, answer(probe, "x"))
-    tally = history.tally("shared")
-    assert len(tally.anomalies) == KEPT_ANOMALIES
-    assert tally.cross_talk == KEPT_ANOMALIES + 10
+def test_a_request_ends_as_it_announced_or_has_failed(history: History, answer: Answer) -> None:
+    harmless, doomed = history.issue("local", 1), history.issue("local", 1, fate="raise")
+    with pytest.raises(ValueError, match="was not doomed"):
+        history.record_doomed(harmless)
+    with pytest.raises(ValueError, match="was doomed"):
+        history.record(doomed, answer(doomed, doomed.nonce), b"{}")
+    history.record_failure(doomed, "status 200")
+    assert (history.tally("local").failed, history.tally("local").requests) == (1, 0)
+
+
+def test_a_request_ends_once(history: History) -> None:
+    request = history.issue("local", 1)
+    history.record_failure(request, "timed out")
+    with pytest.raises(ValueError, match="has ended before"):
+        history.record_failure(request, "too late")
+
+
+def test_what_is_read_is_what_was_written(path: Path) -> None:
+    nonces = write(path)
+    header, *probes, left, end = read(path)
+    assert header == HEADER
+    assert left == Left({"request": 0}, {"local": 0}, {"local": 2}, None, ("here/7/ab",))
+    assert end == End(5, {"parts": [], "note": "x"})
+    answered = [probe for probe in probes if isinstance(probe, Probe) and probe.reply]
+    assert [(probe.nonce, probe.user, probe.connection) for probe in answered] == [
+        (nonce, user, 40 + user) for user, nonce in enumerate(nonces)
+    ]
+    for probe in answered:
+        assert probe.reply == parse(body_of(probe.nonce), strategy="local", hops=1)
+        assert 0 <= probe.end - probe.start < 60
+    failed, doomed = (probe for probe in probes if isinstance(probe, Probe) and not probe.reply)
+    assert (failed.failed, failed.fate) == ("status 500: \u2713\ud800", None)
+    assert (doomed.failed, doomed.fate) == (None, "raise")
+
+
+def test_a_history_is_one_json_object_a_line(path: Path) -> None:
+    """As anybody else would read it."""
+    write(path)
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert [line["kind"] for line in lines] == ["header", *["probe"] * 5, "left", "end"]
+    assert lines[0]["schema"] == 1
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.999])
+def test_a_history_that_is_cut_off_is_read_as_far_as_it_goes(path: Path, share: float) -> None:
+    write(path, 2_000)
+    whole = list(read(path))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    *records, last = read(path)
+    assert records == whole[: len(records)]
+    assert isinstance(last, CutOff)
+    assert "cannot be read" in last.reason
+
+
+def test_a_history_without_an_end_has_just_none(path: Path) -> None:
+    write(path, end=False)
+    assert isinstance(list(read(path))[-1], Probe)
+
+
+def test_damage_in_the_middle_is_told_with_the_line(path: Path) -> None:
+    write(path)
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    for damaged in (
+        b"{}\n",
+        b"[1]\n",
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        lines[0],
+        lines[2].replace(b'"cell": "local"', b'"cell": "x"'),
+        lines[2].replace(b'"reply": {', b'"reply": [{'),
+        lines[2].replace(b'"start"', b'"begin"'),
+        lines[2].partition(b', "reply"')[0] + b', "reply": null}\n',
+        lines[2].replace(b'"user": 1', b'"user": "1"'),
+    ):
+        path.write_bytes(gzip.compress(b"".join([*lines[:2], damaged, *lines[3:]])))
+        *records, last = read(path)
+        assert len(records) == 2, damaged[:60]
+        assert isinstance(last, CutOff)
+        assert last.reason.startswith("line 3 cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is no history"),
+        (b"not gzip", "[Nn]ot a gzipped file"),
+        (gzip.compress(b""), "not JSON"),
+        (gzip.compress(b"\xff\xfe"), "not JSON"),
+        (gzip.compress(b'{"kind": "end", "probes": 0, "facts": {}}'), "the first line is no header"),
+        (gzip.compress(b'{"kind": "header"}'), "schema"),
+        (gzip.compress(json.dumps(HEADER.as_document() | {"schema": 2}).encode()), "its schema is 2"),
+        (gzip.compress(json.dumps(HEADER.as_document() | {"cells": {"x": {}}}).encode()), "role"),
+        (gzip.compress(json.dumps(HEADER.as_document()).encode())[:40], "is no history"),
+        (zlib.compress(b"{}"), "[Nn]ot a gzipped file"),
+    ],
+)
+def test_what_is_no_history_says_so(path: Path, content: bytes, says: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(NotAHistory, match=says):
+        list(read(path))
+
+
+def test_a_history_that_lacks_requests_is_not_whole(path: Path) -> None:
+    """Somebody took a line out."""
+    write(path)
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(b"".join([*lines[:2], *lines[3:]])))
+    assert check(lambda: read(path)).cut == "it has 4 requests, and 5 by its end"
+
+
+def test_a_full_disk_is_remembered_and_the_run_goes_on() -> None:
+    with HistoryFile(Path("/dev/full"), HEADER) as file:
+        history = History(7, file=file)
+        for _ in range(3_000):
+            history.record_failure(history.issue("local", 1), "x")
+    assert file.error is not None
+    assert "No space left" in str(file.error)
+    assert history.tally("local").failed == 3_000
+
+
+def test_a_history_that_nobody_asked_for_is_removed(tmp_path: Path) -> None:
+    with spooled(tmp_path / "kept") as path:
+        path.write_text("x")
+    assert path.exists()
+    with spooled(None) as path:
+        write(path)
+        assert path.exists()
+    assert not path.parent.exists()

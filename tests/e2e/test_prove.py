@@ -214,7 +214,7 @@ from crosstalk.__main__ import main
 import os, gevent
 from gevent import monkey
 monkey.patch_all()
-from crosstalk.cli import _interruptible
+from crosstalk.interrupts import interruptible
 
 def met():
     os.kill(os.getpid(), {number.value})
@@ -222,7 +222,7 @@ def met():
     print("went on", flush=True)
 
 try:
-    with _interruptible():
+    with interruptible():
         other = gevent.spawn(met)
         gevent.sleep(30)
 except KeyboardInterrupt:
