@@ -99,6 +99,7 @@ class OneCursor(_InRows):
         connection.detach()  # from the pool, which would count it for ever
         weakref.finalize(self, connection.close)
         self.cursor: Any = connection.connection.cursor()
+        self.no_result: type[Exception] = db.engine.dialect.loaded_dbapi.ProgrammingError
         self.mark = "?" if db.engine.dialect.paramstyle == "qmark" else "%s"
 
     def lane(self) -> Keeper:
@@ -119,7 +120,10 @@ class _ByCursor(_Lane):
         self._execute("SELECT field, value FROM greenlane_lanes WHERE lane = ?")
         # Whatever a program does that waits: a line of a log, a look into a cache.
         gevent.sleep(jitter(PAUSE))
-        rows = dict(self._shared.cursor.fetchall())
+        try:
+            rows = dict(self._shared.cursor.fetchall())
+        except self._shared.no_result:  # psycopg's word for rows that somebody else has fetched
+            rows = {}
         return {field: rows.get(field) for field in FIELDS}
 
     def release(self) -> None:
