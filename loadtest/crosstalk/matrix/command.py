@@ -1,5 +1,6 @@
 """``crosstalk matrix``: the command."""
 
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 from rich.console import Console
 
 from crosstalk import options
-from crosstalk.checker import Finding
+from crosstalk.checker import Checked, Finding
 from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.matrix import report, results, show
 from crosstalk.matrix.plan import NothingChosen
@@ -16,9 +17,11 @@ from crosstalk.matrix.progress import Bar
 from crosstalk.matrix.results import NotAMatrix, Results
 from crosstalk.matrix.run import Settings, run
 from crosstalk.matrix.verdict import judge
+from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.site import CannotRun
 
-CANNOT_RUN = 14
+MOST_CELLS = 11
+"""Cells of one hazard, which are loaded at once: the strategies, broken, and fixed."""
 
 
 @click.command()
@@ -93,6 +96,7 @@ def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: in
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
     console, errors = Console(), Console(stderr=True)
+    check_descriptors(users * MOST_CELLS)
     settings = Settings(
         host=host,
         only=only,
@@ -128,8 +132,8 @@ def _earlier(folder: Path | None, only: tuple[str, ...]) -> Results | None:
     """Make the folder, and return the report in it that this run will add to."""
     if folder is None:
         return None
+    check_writable(folder, "--report")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         return report.read(folder) if only else None
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--report") from None
@@ -146,3 +150,19 @@ def _write(found: Results, finding: Finding, folder: Path, console: Console, err
         errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
         sys.exit(CANNOT_RUN)
     console.print(f"report: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
+
+
+def show_history(checked: Checked, as_json: bool) -> int:
+    """Show a matrix that is in a history, as its own run did, and return the exit code.
+
+    Raises:
+        NotAMatrix: there is none in it.
+
+    """
+    found = results.make(checked)
+    finding = judge(found)
+    if as_json:
+        click.echo(json.dumps(report.document(found, finding), indent=2))
+    else:
+        show.show(found, finding, Console())
+    return finding.verdict.exit_code

@@ -56,6 +56,9 @@ class Bar(Progress):
         self._plan = plan
         self._all = self._bars.add_task("matrix", total=len(plan.parts), counts="hazards")
         self._current = self._bars.add_task("", total=0, counts="")
+        if not self._console.is_terminal:
+            hazards = len({cell.hazard.name for cell in plan.cells})
+            self._console.print(f"{len(plan.cells)} cells of {hazards} hazards", highlight=False)
 
     def update(self, part: Part, tallies: Mapping[str, Tally], share: float) -> None:
         """Redraw."""

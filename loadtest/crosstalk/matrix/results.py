@@ -169,6 +169,11 @@ def header_settings(
     }
 
 
+def is_of_matrix(checked: Checked) -> bool:
+    """Whether a history says that it is a matrix's."""
+    return "hazards" in checked.header.settings
+
+
 def make(checked: Checked) -> Results:
     """Make the results of a judged history.
 
