@@ -32,6 +32,7 @@ class Settings:
         hops: switches in each request.
         pause: milliseconds that each switch waits.
         history: where the history is kept; None to keep none.
+        counts: where the servers behind ``host`` are counted; empty for ``host`` itself.
 
     """
 
@@ -44,6 +45,7 @@ class Settings:
     hops: int
     pause: int
     history: Path | None = None
+    counts: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -71,7 +71,7 @@ def run(settings: Settings, progress: Progress) -> Proof:
     logging.getLogger("locust.runners").setLevel(logging.ERROR)
     with ExitStack() as stack:
         host = settings.host or stack.enter_context(running_server(2 * settings.users + 100))
-        site = Site(host)
+        site = Site(host, settings.counts)
         strategies = site.strategies()
         site.counts()  # a server without metrics is told of now, not after the load
         if unknown := [name for name in settings.strategies if name not in strategies]:
@@ -92,7 +92,7 @@ def run(settings: Settings, progress: Progress) -> Proof:
         _load_controls(running, settings, others)
         _load_subjects(running, settings, subjects)
         idle, counts = site.at_idle()
-        file.left(Left(idle.contexts, idle.entries, unknown=idle.unknown))
+        file.left(Left(idle.contexts, idle.entries, unknown=idle.unknown, processes=idle.processes))
         file.end(**facts(running.parts, counts))
         file.close()
         _check_written(file)
@@ -159,6 +159,8 @@ def _run_part(running: _Running, part: Part, load: Load, duration: float, floor:
         after = running.site.counts()
     except CannotRun:
         return  # a server that died under load: its failed requests speak for themselves
+    if after.idle.processes != before.idle.processes:
+        return  # one of several has died or come
     part.requests = after.requests - before.requests
     part.connections = after.connections - before.connections
 

@@ -4,13 +4,15 @@ Plain HTTP by the standard library: few requests, none of them part of the load.
 """
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,12 +24,19 @@ TIMEOUT = 10.0
 
 ROLES = ("control", "observed", "subject")
 
+Samples: TypeAlias = dict[tuple[str, ...], int]
+"""A process's figures, by name and the values of their labels."""
+
 # Not urlopen(), which goes by way of a proxy that the environment names: the load does not.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class CannotRun(Exception):  # noqa: N818 - the words of the exit code's meaning
     """The proof could not be run: no server, or none that has probes."""
+
+
+class Unreachable(CannotRun):
+    """Nobody answers at an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +65,23 @@ class Idle:
         contexts: contexts pushed and not popped, by kind.
         entries: entries alive, by the name of the Local.
         unknown: why nothing could be counted, if so.
+        processes: the server processes that were counted, by name.
 
     """
 
     contexts: Mapping[str, int]
     entries: Mapping[str, int]
     unknown: str | None = None
+    processes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The server's counts that a proof reads, from its ``/metrics``."""
+    """What a proof reads of ``/metrics``: one process's counts, or several processes' together.
+
+    Those of several add up, but for the peak and the native threads: these are the most
+    that any one process had.
+    """
 
     in_flight: int
     peak_in_flight: int
@@ -77,25 +92,23 @@ class Counts:
 
 
 class Site:
-    """A running server, by its base address.
+    """A running server, or several behind one address.
 
     Args:
-        base: for example ``http://127.0.0.1:8000``.
+        base: where they are probed, for example ``http://127.0.0.1:8000``.
+        counts_at: where they are counted, when ``base`` is a balancer that would give
+            one server's counts at a time: each address that a name in these resolves
+            to is a server. By default ``base``.
 
     Raises:
-        CannotRun: ``base`` is no http or https address.
+        CannotRun: ``base`` is no http or https address, or one of ``counts_at`` is no
+            http address.
 
     """
 
-    def __init__(self, base: str) -> None:
-        try:
-            parts = urlsplit(base)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # half an IPv6 address, or no port
-            valid = False
-        if not valid:
-            raise CannotRun(f"{base!r} is not an address such as http://127.0.0.1:8000")
-        self.base = base.rstrip("/")
+    def __init__(self, base: str, counts_at: Sequence[str] = ()) -> None:
+        self.base = _address(base, ("http", "https"))
+        self._counts_at = [_address(each, ("http",)) for each in counts_at]
 
     def strategies(self) -> dict[str, Strategy]:
         """Return the strategies that the server lists, by name.
@@ -139,40 +152,24 @@ class Site:
             CannotRun: it cannot be reached, or its metrics cannot be read.
 
         """
+        each = [samples for _where, samples in self._samples()]
         return {
-            "/".join(key[1:]): value
-            for key, value in self._samples().items()
+            "/".join(key[1:]): sum(samples.get(key, 0) for samples in each)
+            for key in dict.fromkeys(key for samples in each for key in samples)
             if key[0] == "greenlane_demo_left"
         }
 
     def counts(self) -> Counts:
-        """Return the server's counts.
+        """Return the counts of every server that answers.
+
+        A server that has gone has no counts. That it served is in its replies, so that
+        nothing is proven about it.
 
         Raises:
-            CannotRun: it cannot be reached or serves no metrics of this kind.
+            CannotRun: none can be reached, or one serves no metrics of this kind.
 
         """
-        samples = self._samples()
-        try:
-            return Counts(
-                in_flight=samples["greenlane_requests_in_flight",],
-                peak_in_flight=samples["greenlane_requests_in_flight_peak",],
-                connections=samples["greenlane_connections_accepted_total",],
-                requests=samples["greenlane_requests_total",],
-                native_threads=samples["greenlane_native_threads",],
-                idle=Idle(
-                    contexts={
-                        kind: samples["greenlane_contexts_pushed_total", kind]
-                        - samples["greenlane_contexts_popped_total", kind]
-                        for kind in ("request", "application")
-                    },
-                    entries={
-                        key[1]: value for key, value in samples.items() if key[0] == "greenlane_local_entries"
-                    },
-                ),
-            )
-        except KeyError as error:
-            raise CannotRun(f"{self.base}/metrics has no {' '.join(error.args[0])}") from None
+        return _together([_counts(where, samples) for where, samples in self._samples()])
 
     def at_idle(self, patience: float = 30.0) -> tuple[Idle, Counts | None]:
         """Wait until nothing is in flight and return what is left then, and the last counts.
@@ -197,30 +194,131 @@ class Site:
                 return idle, counts
             time.sleep(0.1)
 
-    def _samples(self) -> dict[tuple[str, ...], int]:
-        """Return the server's figures, by name and labels."""
-        text = self._get("/metrics")
-        try:
-            return {
-                (sample.name, *sample.labels.values()): int(sample.value)
-                for family in text_string_to_metric_families(text.decode())
-                for sample in family.samples
-                if sample.name.startswith("greenlane_")
-            }
-        except (ValueError, OverflowError) as error:
-            raise CannotRun(f"{self.base}/metrics cannot be read: {error}") from None
+    def _samples(self) -> list[tuple[str, Samples]]:
+        """Return each process's figures, and where they were read."""
+        if not self._counts_at:
+            return [(self.base, _samples(self.base))]
+        found: dict[str, tuple[str, Samples]] = {}
+        silent: list[Unreachable] = []
+        for address, name in (each for url in self._counts_at for each in _resolved(url)):
+            try:
+                samples = _samples(address, name)
+            except Unreachable as error:
+                silent.append(error)
+            else:
+                # One process may be at two addresses, such as 127.0.0.1 and ::1.
+                found[next(iter(_processes(samples)), address)] = address, samples
+        if not found:
+            raise silent[0]
+        return list(found.values())
 
     def _get(self, path: str) -> bytes:
-        try:
-            with _opener.open(self.base + path, timeout=TIMEOUT) as reply:
-                body: bytes = reply.read()
-                return body
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise CannotRun(f"{self.base}{path} answered {error.code} {error.reason}") from None
-        except (OSError, HTTPException) as error:
-            reason: Any = getattr(error, "reason", error)
-            raise CannotRun(f"no server answers at {self.base}: {reason}") from None
+        return _get(self.base, path)
+
+
+def _address(base: str, schemes: tuple[str, ...]) -> str:
+    try:
+        parts = urlsplit(base)
+        valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or no port
+        valid = False
+    if not valid:
+        also = "" if "https" in schemes else ": counts are asked for without TLS, from the servers themselves"
+        raise CannotRun(f"{base!r} is not an address such as http://127.0.0.1:8000{also}")
+    return base.rstrip("/")
+
+
+def _resolved(url: str) -> Iterator[tuple[str, str]]:
+    """Yield every address that the name in ``url`` has, and the host to ask it for."""
+    parts = urlsplit(url)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotRun(f"{url} has no address: {error.strerror or error}") from None
+    for family, *_, place in found:
+        host = str(place[0])
+        host = f"[{host}]" if family == socket.AF_INET6 else host
+        yield f"http://{host}:{place[1]}{parts.path}", parts.netloc.rpartition("@")[2]
+
+
+def _samples(base: str, host: str | None = None) -> Samples:
+    """Return the figures of the server at ``base``, by name and labels."""
+    text = _get(base, "/metrics", host)
+    try:
+        return {
+            (sample.name, *sample.labels.values()): int(sample.value)
+            for family in text_string_to_metric_families(text.decode())
+            for sample in family.samples
+            if sample.name.startswith("greenlane_")
+        }
+    except (ValueError, OverflowError) as error:
+        raise CannotRun(f"{base}/metrics cannot be read: {error}") from None
+
+
+def _processes(samples: Samples) -> tuple[str, ...]:
+    return tuple(key[1] for key in samples if key[0] == "greenlane_process_info")
+
+
+def _counts(where: str, samples: Samples) -> Counts:
+    try:
+        return Counts(
+            in_flight=samples["greenlane_requests_in_flight",],
+            peak_in_flight=samples["greenlane_requests_in_flight_peak",],
+            connections=samples["greenlane_connections_accepted_total",],
+            requests=samples["greenlane_requests_total",],
+            native_threads=samples["greenlane_native_threads",],
+            idle=Idle(
+                contexts={
+                    kind: samples["greenlane_contexts_pushed_total", kind]
+                    - samples["greenlane_contexts_popped_total", kind]
+                    for kind in ("request", "application")
+                },
+                entries={
+                    key[1]: value for key, value in samples.items() if key[0] == "greenlane_local_entries"
+                },
+                processes=_processes(samples),
+            ),
+        )
+    except KeyError as error:
+        raise CannotRun(f"{where}/metrics has no {' '.join(error.args[0])}") from None
+
+
+def _together(counts: Sequence[Counts]) -> Counts:
+    return Counts(
+        in_flight=sum(each.in_flight for each in counts),
+        peak_in_flight=max(each.peak_in_flight for each in counts),
+        connections=sum(each.connections for each in counts),
+        requests=sum(each.requests for each in counts),
+        native_threads=max(each.native_threads for each in counts),
+        idle=Idle(
+            contexts=_added(each.idle.contexts for each in counts),
+            entries=_added(each.idle.entries for each in counts),
+            processes=tuple(sorted(name for each in counts for name in each.idle.processes)),
+        ),
+    )
+
+
+def _added(mappings: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for mapping in mappings:
+        total.update(mapping)  # keeps what is zero
+    return dict(total)
+
+
+def _get(base: str, path: str, host: str | None = None) -> bytes:
+    request = urllib.request.Request(  # noqa: S310 - http or https, as Site has seen to
+        base + path, headers={"Host": host} if host else {}
+    )
+    try:
+        with _opener.open(request, timeout=TIMEOUT) as reply:
+            body: bytes = reply.read()
+            return body
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise CannotRun(f"{base}{path} answered {error.code} {error.reason}") from None
+    except (OSError, HTTPException) as error:
+        reason: Any = getattr(error, "reason", error)
+        raise Unreachable(f"no server answers at {base}: {reason}") from None
 
 
 def _role(value: object) -> str:
