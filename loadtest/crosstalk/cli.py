@@ -2,13 +2,10 @@
 
 import json
 import math
-import os
-import resource
 import secrets
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,17 +15,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from crosstalk import checker, history, options
 from crosstalk.checker import Tally
 from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
 from crosstalk.report import document, picture, show, write
 from crosstalk.site import CannotRun
 
-CANNOT_RUN = 14
 HISTORY = "history.jsonl.gz"
 """The history's name in the folder of a report."""
-
-SPARE_DESCRIPTORS = 300
-"""Open files beside one connection for each user: Python's, Locust's, and the controls' connections."""
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines of progress where no terminal can redraw one."""
@@ -53,6 +47,13 @@ def cli() -> None:
     metavar="URL",
     help="Prove a running server, such as http://127.0.0.1:8000. "
     "By default one is started on a free port and stopped again.",
+)
+@click.option(
+    "--counts",
+    multiple=True,
+    metavar="URL",
+    help="Where the servers behind a balancer are counted, such as http://server:8000: each address that "
+    "the name has is one server (may be repeated). By default --host.",
 )
 @click.option(
     "--users",
@@ -117,9 +118,9 @@ def cli() -> None:
     metavar="FILE",
     help="Keep every request in FILE, for `crosstalk check FILE`.",
 )
-def prove(host: str | None, users: int, duration: float, min_requests: int, strategies: tuple[str, ...],
-          hops: int, pause: int, seed: int | None, folder: Path | None, history_file: Path | None,
-          ) -> None:  # fmt: skip
+def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float, min_requests: int,
+          strategies: tuple[str, ...], hops: int, pause: int, seed: int | None, folder: Path | None,
+          history_file: Path | None) -> None:  # fmt: skip
     """Prove that requests stay apart, with known-broken strategies caught in the same run.
 
     Every request carries a nonce of its own and must read it back at every
@@ -136,13 +137,15 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
       2    wrong usage
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
+    if counts and host is None:
+        raise click.UsageError("--counts tells where the servers behind --host are counted: name that too")
     console, errors = Console(record=folder is not None), Console(stderr=True)
-    _check_descriptors(users)
+    check_descriptors(users)
     if folder is not None:
-        _check_writable(folder, "--report")
+        check_writable(folder, "--report")
         history_file = history_file or folder / HISTORY
     if history_file is not None:
-        _check_writable(history_file.parent, "--history")
+        check_writable(history_file.parent, "--history")
     settings = Settings(
         host=host,
         users=users,
@@ -153,6 +156,7 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
         hops=hops,
         pause=pause,
         history=history_file,
+        counts=counts,
     )
     try:
         with interruptible(), _Progress(errors) as progress:
@@ -180,11 +184,11 @@ def prove(host: str | None, users: int, duration: float, min_requests: int, stra
 
 @cli.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print what report.json would have.")
+@click.option("--json", "as_json", is_flag=True, help="Print what report.json, or matrix.json, would have.")
 def check(file: Path, as_json: bool) -> None:
-    """Judge a history that `crosstalk prove --history FILE` has kept.
+    """Judge a history that `crosstalk prove` or `crosstalk matrix` has kept.
 
-    The same table, verdict and exit code as the run's, which drew its own from the same
+    The same tables, verdict and exit code as the run's, which drew its own from the same
     file. One that is cut off is judged as far as it goes, and is never ISOLATED.
 
     \b
@@ -206,27 +210,6 @@ def check(file: Path, as_json: bool) -> None:
     else:
         show(checked, Console())
     sys.exit(checked.finding.verdict.exit_code)
-
-
-def _check_writable(folder: Path, option: str) -> None:
-    """Find out before minutes of load, not after, that there is no place for what is to be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise click.BadParameter(f"cannot write into {folder}", param_hint=option)
-
-
-def _check_descriptors(users: int) -> None:
-    """Raise the limit of open files as far as it goes, and see that each user may have a connection."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = soft - SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and users > most:
-        raise click.BadParameter(f"at most {most:,} with {soft:,} open files allowed", param_hint="--users")
 
 
 class _Progress:

@@ -238,7 +238,7 @@ def _resolved(url: str) -> Iterator[tuple[str, str]]:
     for family, *_, place in found:
         host = str(place[0])
         host = f"[{host}]" if family == socket.AF_INET6 else host
-        yield f"http://{host}:{place[1]}{parts.path}", parts.netloc.rpartition("@")[2]
+        yield f"http://{host}:{int(place[1])}{parts.path}", parts.netloc.rpartition("@")[2]
 
 
 def _samples(base: str, host: str | None = None) -> Samples:
