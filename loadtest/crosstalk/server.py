@@ -1,16 +1,21 @@
-"""The server under proof, when the prover starts it itself: a subprocess on a free port."""
+"""Servers that are started for a run: each a subprocess on a free port, which says where it serves."""
 
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 from crosstalk.site import CannotRun
 
-READY = re.compile(r"http://\S+")
+READY = re.compile(r"http://[^\s,]+")
 STARTING = 30.0
 """Seconds that a server may take to say that it serves."""
 
@@ -29,63 +34,93 @@ def running_server(connections: int) -> Iterator[str]:
         CannotRun: it did not start; the message has what it said.
 
     """
-    command = [
-        *(sys.executable, "-m", "greenlane", "run"),
+    options = [
         *("--host", "127.0.0.1", "--port", "0"),
         *("--max-connections", str(connections), "--access-log", "off"),
     ]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+    with started([sys.executable, "-m", "greenlane", "run", *options]) as address:
+        yield address
+
+
+@contextmanager
+def started(command: Sequence[str], address: str | None = None) -> Iterator[str]:
+    """Run a server in a process of its own and give its address.
+
+    It is asked to stop when the block ends, and killed when it does not.
+
+    Args:
+        command: the program and its options.
+        address: where it will serve, of a server that does not say it; otherwise it is the
+            first that it says.
+
+    Raises:
+        CannotRun: it did not start; the message has what it said.
+
+    """
+    process = subprocess.Popen(  # noqa: S603 - programs that the caller names, and no shell
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         # A session of its own: Ctrl-C is for the prover, which then stops the server.
         start_new_session=True,
     )
-    assert process.stdout is not None  # noqa: S101 - for the type checker: both are pipes
-    assert process.stderr is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
     said: deque[str] = deque(maxlen=20)
-    readers = [
-        threading.Thread(target=_keep_reading, args=(stream, said), daemon=True)
-        for stream in (process.stderr, process.stdout)
-    ]
+    reader = threading.Thread(target=_keep_reading, args=(process.stdout, said), daemon=True)
+    timer = threading.Timer(STARTING, process.kill)
     try:
-        readers[0].start()
-        address = _address(process, readers[0], said)
-        readers[1].start()
-        yield address
+        timer.start()
+        serves = _answers(process, address) if address else _address(process.stdout, said)
+        timer.cancel()
+        if serves is None:
+            said.extend(process.stdout)  # what it said last, to its end
+            raise CannotRun(f"the server did not start: {_reason(process, said)}")
+        reader.start()
+        yield serves
     finally:
+        timer.cancel()
         process.terminate()
         try:
             process.wait(STOPPING)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers, if it has any
             process.wait()
-        for reader in readers:
-            if reader.ident is not None:
-                reader.join()
+        if reader.ident is not None:
+            reader.join()
         process.stdout.close()
-        process.stderr.close()
 
 
-def _address(process: "subprocess.Popen[str]", reader: threading.Thread, said: "deque[str]") -> str:
-    timer = threading.Timer(STARTING, process.kill)
-    timer.start()
-    try:
-        for line in process.stdout or ():
-            if match := READY.search(line):
-                return match.group().rstrip("/")
-    finally:
-        timer.cancel()
+def _address(stream: "Iterable[str]", said: "deque[str]") -> str | None:
+    """Return the first address that the server says; None when it ends before."""
+    for line in stream:
+        said.append(line)
+        if match := READY.search(line):
+            return match.group().rstrip("/")
+    return None
+
+
+def _answers(process: "subprocess.Popen[str]", address: str) -> str | None:
+    """Return ``address`` once somebody listens there; None when the server ends before."""
+    parts = urlsplit(address)
+    while process.poll() is None:
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 80), STARTING).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return address
+    return None
+
+
+def _reason(process: "subprocess.Popen[str]", said: "deque[str]") -> str:
     process.wait()
-    reader.join(STOPPING)  # what it said last may not have been read yet
-    reason = " ".join(line.strip() for line in said) or f"it ended with code {process.returncode}"
-    raise CannotRun(f"the server did not start: {reason}")
+    return " ".join(line.strip() for line in said) or f"it ended with code {process.returncode}"
 
 
-def _keep_reading(stream: "Iterator[str]", said: "deque[str]") -> None:
+def _keep_reading(stream: "Iterable[str]", said: "deque[str]") -> None:
     # A pipe that nobody reads fills up and stops its writer.
     with suppress(ValueError):
         said.extend(stream)

@@ -7,8 +7,11 @@ whoever judges replies is not told.
 
 from typing import Final
 
+from greenlane.demo.hazards.caching import CachedCookie
 from greenlane.demo.hazards.databases import ScopedByThread, SharedCursor
+from greenlane.demo.hazards.desync import Desync
 from greenlane.demo.hazards.hazard import Hazard
+from greenlane.demo.hazards.late_patch import LatePatch
 from greenlane.demo.hazards.poisoned import PoisonedConnection
 from greenlane.demo.hazards.sharing import NativeThreadLocal, SharedObject
 
@@ -21,5 +24,8 @@ HAZARDS: Final[tuple[Hazard, ...]] = tuple(
         PoisonedConnection,
         SharedCursor,
         ScopedByThread,
+        CachedCookie,
+        LatePatch,
+        Desync,
     )
 )
