@@ -10,14 +10,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test exhaustive fuzz loadtest locust check install behaviours pictures bench soak lock clean
+.PHONY: help run tour test exhaustive fuzz loadtest matrix locust check install behaviours pictures bench soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
-	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, fuzz, loadtest, locust, bench and soak"
+	@echo "  ARGS='...'                more options for run, tour, test, exhaustive, fuzz, loadtest, matrix, locust, bench and soak"
 
 run: $(VENV)/.ready ## set up and serve the demonstration (HOST=, PORT=)
 	@$(BIN)/greenlane run --host $(HOST) --port $(PORT) $(ARGS)
@@ -36,6 +36,9 @@ fuzz: $(VENV)/.ready-dev ## damaged requests for a minute, from a seed that it p
 
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
 	@$(BIN)/crosstalk prove $(ARGS)
+
+matrix: $(VENV)/.ready ## every hazard, broken and fixed, and every strategy in it: about five minutes
+	@$(BIN)/crosstalk matrix --report reports/matrix $(ARGS)
 
 locust: $(VENV)/.ready ## Locust's web UI against a server that `make run` started
 	@$(BIN)/locust -f loadtest/locustfile.py --host http://$(HOST):$(PORT) $(ARGS)

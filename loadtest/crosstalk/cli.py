@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from crosstalk import checker, history, options
 from crosstalk.checker import Tally
 from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.matrix.command import matrix, show_history
+from crosstalk.matrix.results import is_of_matrix
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
@@ -39,6 +41,9 @@ def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
 @click.version_option(package_name="greenlane", prog_name="crosstalk")
 def cli() -> None:
     """Prove with Locust that a server's requests stay apart."""
+
+
+cli.add_command(matrix)
 
 
 @cli.command()
@@ -205,6 +210,8 @@ def check(file: Path, as_json: bool) -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
         sys.exit(INTERRUPTED)
+    if is_of_matrix(checked):
+        sys.exit(show_history(checked, as_json))
     if as_json:
         click.echo(json.dumps(document(checked), indent=2))
     else:
