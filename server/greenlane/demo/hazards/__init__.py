@@ -7,13 +7,20 @@ whoever judges replies is not told.
 
 from typing import Final
 
+from greenlane.demo.hazards.blocking import BlockedLoop
 from greenlane.demo.hazards.caching import CachedCookie
+from greenlane.demo.hazards.children import LostInSpawn, PoolResidue, SharedStack
 from greenlane.demo.hazards.databases import ScopedByThread, SharedCursor
 from greenlane.demo.hazards.desync import Desync
+from greenlane.demo.hazards.endings import KilledMidway, RaiseEarly
 from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.hazards.late_patch import LatePatch
+from greenlane.demo.hazards.nested import NestedSameApp
+from greenlane.demo.hazards.outbound import SharedClient
 from greenlane.demo.hazards.poisoned import PoisonedConnection
 from greenlane.demo.hazards.sharing import NativeThreadLocal, SharedObject
+from greenlane.demo.hazards.storage import IdentReuse, KeepAlive, Unreleased
+from greenlane.demo.hazards.streams import AbandonedStream, StreamAfterPop
 
 #: In the order in which they are listed.
 HAZARDS: Final[tuple[Hazard, ...]] = tuple(
@@ -21,9 +28,22 @@ HAZARDS: Final[tuple[Hazard, ...]] = tuple(
     for hazard in (
         SharedObject,
         NativeThreadLocal,
+        IdentReuse,
+        KeepAlive,
+        Unreleased,
+        RaiseEarly,
+        KilledMidway,
+        AbandonedStream,
+        StreamAfterPop,
+        LostInSpawn,
+        PoolResidue,
+        SharedStack,
+        NestedSameApp,
+        BlockedLoop,
         PoisonedConnection,
         SharedCursor,
         ScopedByThread,
+        SharedClient,
         CachedCookie,
         LatePatch,
         Desync,
