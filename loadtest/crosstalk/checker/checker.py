@@ -35,7 +35,10 @@ class Checker:
 
     def tally(self, cell: str) -> Tally:
         """Return the tally of ``cell``, which may be empty."""
-        return self.tallies.setdefault(cell, Tally())
+        tally = self.tallies.get(cell)
+        if tally is None:
+            tally = self.tallies[cell] = Tally()
+        return tally
 
     def add(self, probe: Probe) -> Judgement | None:
         """Count ``probe``, and return the judgement of its reply; None when there is nothing to judge."""

@@ -81,7 +81,7 @@ class Header:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, since that takes four times as long to make
 class Probe:
     """One request and its reply.
 

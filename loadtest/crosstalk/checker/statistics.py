@@ -72,7 +72,9 @@ def log_tail(hits: int, requests: int, rate: float) -> float:
 
 def log10_unseen(rate: float, requests: int) -> float:
     """Return the decimal logarithm of the chance that ``requests`` show nothing of a fault of ``rate``."""
-    return -math.inf if rate >= 1 and requests else requests * math.log1p(-rate) / math.log(10)
+    if requests == 0:
+        return 0.0
+    return -math.inf if rate >= 1 else requests * math.log1p(-rate) / math.log(10)
 
 
 def _log_term(hits: int, requests: int, rate: float) -> float:
