@@ -11,15 +11,15 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from gevent import socket
-from gevent.pywsgi import WSGIServer
 from geventhttpclient import HTTPClient
 from geventhttpclient.url import URL
 from werkzeug.datastructures import Headers, RequestCacheControl, ResponseCacheControl
 from werkzeug.http import parse_cache_control_header, parse_set_header
 from werkzeug.wrappers import Request, Response
+
+from crosstalk.matrix.inprocess import serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -191,21 +191,12 @@ def _passed_on(headers: Headers) -> Headers:
     return passed
 
 
-class _Server(WSGIServer):
-    def handle(self, client_socket: socket.socket, address: Any) -> None:
-        # gevent writes head and body apart: with Nagle's algorithm each reply would wait 40 ms.
-        client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().handle(client_socket, address)
-
-
 @contextmanager
 def caching(upstream: str) -> Iterator[str]:
     """Serve a caching proxy before ``upstream`` in this process, and give its address."""
     proxy = CachingProxy(upstream)
-    server = _Server(("127.0.0.1", 0), proxy, log=None, error_log=None)
-    server.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with serving(proxy) as address:
+            yield address
     finally:
-        server.stop(timeout=1)
         proxy.close()

@@ -19,6 +19,7 @@ from crosstalk.checker import Check, Judgement
 from crosstalk.connections import SharedClientPool, latest_connection
 from crosstalk.history import History, Request
 from crosstalk.matrix import raw
+from crosstalk.matrix.listing import BROKEN
 from crosstalk.matrix.plan import PlannedCell
 from crosstalk.reply import InvalidReply, doomed, join, parse
 from crosstalk.users import TIMEOUT, failure
@@ -31,6 +32,9 @@ BATCH = 4
 
 PAGES = 20
 """Pages that visitors look at through a cache: few, so that they meet."""
+
+THINKING = 0.01
+"""Seconds between thinking of a nonce and sending it, where users share a variable for it."""
 
 ENOUGH = 0.2
 """Seconds that a user rests once its cell has as many requests as it needs, and others have not."""
@@ -274,6 +278,22 @@ class CachedUser(CellUser):
         return False
 
 
+class SelfTestUser(CellUser):
+    """A user against an echo: as all the others are, or with the mistake of one nonce for all of them."""
+
+    current: ClassVar[Request]
+
+    def exercise(self) -> None:
+        """Send one request; in the broken cell, that of whoever was the last to think of one."""
+        if self.load.cell.strategy != BROKEN:
+            super().exercise()
+            return
+        mine = type(self).current = self.issue(None)
+        gevent.sleep(THINKING)
+        with self.send(self.current) as response:
+            self.judge(mine, response, self.load.hops)
+
+
 @dataclass(slots=True)
 class _Told:
     """What Locust's statistics will be told of an exchange that its client knows nothing of."""
@@ -320,6 +340,7 @@ EXERCISES: dict[str, type[CellUser]] = {
     "abandoned": AbandonedUser,
     "pipelined": PipelinedUser,
     "cached": CachedUser,
+    "self-test": SelfTestUser,
 }
 
 

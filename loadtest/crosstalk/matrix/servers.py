@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from crosstalk.matrix import raw
 from crosstalk.matrix.caching_proxy import caching
+from crosstalk.matrix.inprocess import serving
+from crosstalk.matrix.selftest import Echo
 from crosstalk.server import STARTING, started
 from crosstalk.site import CannotRun
 
@@ -82,6 +84,13 @@ def caching_proxy(upstream: str, kind: ProxyKind = "own") -> Iterator[str]:
 
     """
     with _nginx(upstream) if kind == "nginx" else caching(upstream) as address:
+        yield address
+
+
+@contextmanager
+def echo(kind: Literal["good", "bad"]) -> Iterator[str]:
+    """Serve an echo in this process, and give its address: the good one mixes up nothing, the bad one all."""
+    with serving(Echo(bad=kind == "bad")) as address:
         yield address
 
 

@@ -7,6 +7,7 @@ whoever judges replies is not told.
 
 from typing import Final
 
+from greenlane.demo.hazards.blind import BlindGenerator
 from greenlane.demo.hazards.blocking import BlockedLoop
 from greenlane.demo.hazards.caching import CachedCookie
 from greenlane.demo.hazards.children import LostInSpawn, PoolResidue, SharedStack
@@ -47,5 +48,6 @@ HAZARDS: Final[tuple[Hazard, ...]] = tuple(
         CachedCookie,
         LatePatch,
         Desync,
+        BlindGenerator,
     )
 )

@@ -188,7 +188,10 @@ class SharedCursor(Hazard):
         "it waits, and others execute theirs. With drivers that know threads, the lock of a connection "
         "covers a call and not the two together."
     )
-    incidents = ("https://github.com/psycopg/psycopg2/issues/1548",)
+    incidents = (
+        "https://github.com/psycopg/psycopg2/issues/1548",
+        "https://github.com/psycopg/psycopg2/issues/1710",
+    )
     not_applicable = everywhere("the rows are on a cursor, wherever the request keeps its own data")
     broken = OneCursor
     fixed = OwnConnection

@@ -113,7 +113,7 @@ class Desync(Hazard):
     )
     incidents = (
         "https://nvd.nist.gov/vuln/detail/CVE-2023-41419",
-        "https://github.com/gevent/gevent/security/advisories/GHSA-x7m3-jprg-wc5g",
+        "https://github.com/gevent/gevent/issues/1989",
     )
     exercise = Exercise("pipelined")
     own_server = "desync"

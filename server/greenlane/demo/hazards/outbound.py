@@ -156,7 +156,10 @@ class SharedClient(Hazard):
         "sets for one visitor is sent with the next one's request. It finds the right account, of the "
         "wrong person."
     )
-    incidents = ("https://github.com/psf/requests/issues/2766",)
+    incidents = (
+        "https://github.com/psf/requests/issues/2766",
+        "https://github.com/psf/requests/issues/4941",
+    )
     not_applicable = everywhere("the data is in a cookie jar, wherever the request keeps its own")
     broken = OneSession
     fixed = SessionEach
