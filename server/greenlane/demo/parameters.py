@@ -76,7 +76,7 @@ class Parameters:
         parameters = cls(
             nonce=nonce,
             hops=_integer(request, "hops", DEFAULT_HOPS, 1, LIMITS["hops"]),
-            pause=_integer(request, "pause", DEFAULT_PAUSE_MS, 0, LIMITS["pause_ms"], " milliseconds") / 1000,
+            pause=read_pause(request),
             release=_integer(request, "release", 0, 0, 1) == 1,
             fate=request.args.get("fate", ""),
         )
@@ -88,6 +88,16 @@ class Parameters:
             if value != nonce:
                 raise ParameterError(carrier, "brings another nonce than the query")
         return parameters
+
+
+def read_pause(request: Request) -> float:
+    """Read how long a switch waits, in seconds; nothing else of the request, whose body may be unread.
+
+    Raises:
+        ParameterError: it is none, or out of bounds.
+
+    """
+    return _integer(request, "pause", DEFAULT_PAUSE_MS, 0, LIMITS["pause_ms"], " milliseconds") / 1000
 
 
 def _integer(request: Request, name: str, default: int, low: int, high: int, unit: str = "") -> int:

@@ -70,7 +70,7 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
     ops = Ops(app, locals=kept_in_locals)
     kit = Kit(Switcher(), Turns(), in_flight=lambda: ops.in_flight)
     Views(strategies, kit).mount(app)
-    hazards = HazardSite(strategies, kit)
+    hazards = HazardSite(kit)
     hazards.mount(app)
     ops.register(LeftCollector(hazards))
     _mount_notes(app, ops, database_url or os.environ.get("DATABASE_URL"))

@@ -192,8 +192,16 @@ class ContextOfRequest(Strategy):
         return counts.request_pushed - counts.request_popped + counts.app_pushed - counts.app_popped
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Take the current request's contexts along."""
-        return copy_current_request_context(function)
+        """Take the current request along; its ``g`` stays behind, so hand over what is in that by hand."""
+        values = {field: g.get(field) for field in FIELDS}
+
+        @copy_current_request_context
+        def with_values() -> T:
+            for field, value in values.items():
+                setattr(g, field, value)
+            return function()
+
+        return with_values
 
 
 class GeventLocal(_Attributes):

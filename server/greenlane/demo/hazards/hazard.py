@@ -9,9 +9,9 @@ Must not import any hazard, or the site.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from greenlane.app import Request, Response
 from greenlane.demo.keeper import Keeper
@@ -57,8 +57,19 @@ class Exercise:
     share: float = 0.0
 
 
-class Doom(Exception):  # noqa: N818 - what happens to a request, not a fault of the program
-    """The end of a request that had announced it."""
+class Doom(BaseException):
+    """The end of a request that had announced it: its message is its fate.
+
+    No Exception, so that nothing on its way answers in its place: it passes the App and
+    its middleware as an unhandled error does, or a kill.
+    """
+
+
+class Break(NamedTuple):
+    """What a strategy that does not hold shows, and why, in a sentence."""
+
+    outcome: Outcome
+    why: str
 
 
 @dataclass(frozen=True)
@@ -84,20 +95,17 @@ class Cell:
         """Answer with a probe's report; ``channel`` names what the data came through."""
         return not_stored(json_response(self._named(report, channel)))
 
-    def stream(
-        self, probe: Probe, around: "Callable[[Iterator[str]], Iterable[str]]" = iter
-    ) -> "BaseResponse":
-        """Answer with each checkpoint as soon as it is passed, one a line, and the report as the last line.
+    def stream(self, lines: "Iterable[str]") -> "BaseResponse":
+        """Answer with :meth:`lines`, wrapped as a program has them, each as soon as it is made."""
+        return not_stored(Response(lines, content_type="application/x-ndjson"))
+
+    def lines(self, probe: Probe) -> Iterator[str]:
+        """Yield the lines of a streamed reply: each checkpoint, and the report without them.
 
         Args:
             probe: one that has written already.
-            around: what the body's generator is wrapped in, such as ``stream_with_context``.
 
         """
-        return not_stored(Response(around(self.lines(probe)), content_type="application/x-ndjson"))
-
-    def lines(self, probe: Probe) -> Iterator[str]:
-        """Yield the lines of a streamed reply: each checkpoint, and the report without them."""
         for checkpoint in probe.checkpoints():
             yield json.dumps(checkpoint) + "\n"
         yield json.dumps(self._named(probe.report([]), None)) + "\n"
@@ -164,7 +172,7 @@ class Hazard(ABC):
         alone: it stops every other request of the process, and has to be exercised by itself.
         own_server: what has to be started beside the demonstration; its cells are not here then.
         counts_left: what is left at idle belongs to the finding.
-        breaks: strategies that do not hold in it, each with what is seen; the others hold.
+        breaks: strategies that do not hold in it, each with what is seen, and why; the others hold.
         not_applicable: strategies that this situation says nothing of, each with the reason.
         broken: the variant with the mistake; None where it is no application of this process.
         fixed: the variant without it; None likewise.
@@ -181,7 +189,7 @@ class Hazard(ABC):
     alone: ClassVar[bool] = False
     own_server: ClassVar[OwnServer | None] = None
     counts_left: ClassVar[bool] = False
-    breaks: ClassVar[Mapping[str, Outcome]] = {}
+    breaks: ClassVar[Mapping[str, Break]] = {}
     not_applicable: ClassVar[Mapping[str, str]] = {}
     broken: ClassVar[type[Variant] | None] = None
     fixed: ClassVar[type[Variant] | None] = None
@@ -210,6 +218,20 @@ def everywhere(reason: str) -> dict[str, str]:
     return {strategy.name: reason for strategy in STRATEGIES}
 
 
-def cross_talk(*strategies: str) -> dict[str, Outcome]:
-    """Return that these strategies mix up data, as :attr:`Hazard.breaks`."""
-    return dict.fromkeys(strategies, "cross-talk")
+def cross_talk(why: str, *strategies: str) -> dict[str, Break]:
+    """Return that these strategies mix up data, and why, as :attr:`Hazard.breaks`."""
+    return dict.fromkeys(strategies, Break("cross-talk", why))
+
+
+def missing(why: str, *strategies: str) -> dict[str, Break]:
+    """Return that these strategies lose data, and why, as :attr:`Hazard.breaks`."""
+    return dict.fromkeys(strategies, Break("missing", why))
+
+
+#: What breaks in every situation in which two requests overlap.
+ONE_LANE: Final = cross_talk(
+    "one lane for all greenlets of a native thread: after a switch it holds what the last writer wrote",
+    "shared-object",
+    "native-thread-local",
+    "thread-ident",
+)

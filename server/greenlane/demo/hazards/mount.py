@@ -3,7 +3,7 @@
 Must not import the site, which mounts this.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -12,12 +12,13 @@ from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException
 
 from greenlane.app import App, Request, Response, abort, request
+from greenlane.context import LocalManager
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Cell, Doom, Hazard, Variant
 from greenlane.demo.pages import json_response, not_stored
-from greenlane.demo.parameters import ParameterError, Parameters
+from greenlane.demo.parameters import ParameterError, Parameters, read_pause
 from greenlane.demo.probe import Kit
-from greenlane.demo.strategies import Strategy
+from greenlane.demo.strategies import STRATEGIES, ReleasedLocal, make_strategies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,20 +28,23 @@ PREFIX: Final = "/hazards/"
 
 VARIANTS: Final = ("broken", "fixed")
 
+NAMES: Final = tuple(strategy.name for strategy in STRATEGIES)
+
 
 class HazardSite:
     """The hazards of one demonstration.
 
+    Each hazard has strategies of its own: what one situation leaves in them, no other finds.
+
     Args:
-        strategies: what can be put into each situation, by name.
         kit: what all cells share.
 
     """
 
-    def __init__(self, strategies: Mapping[str, Strategy], kit: Kit) -> None:
-        self._strategies = strategies
+    def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._hazards = {hazard.name: hazard for hazard in HAZARDS}
+        self._strategies = {hazard.name: make_strategies() for hazard in HAZARDS}
         self._variants: dict[str, Variant] = {}
         for hazard in HAZARDS:
             for name in VARIANTS:
@@ -52,7 +56,6 @@ class HazardSite:
         """Register the listing, and the views for strategies, on ``app``."""
         app.add_url_rule(PREFIX, "hazards", self.listing)
         app.add_url_rule(f"{PREFIX}<hazard>/<strategy>", "hazard", self.situation, methods=["GET", "POST"])
-        app.register_error_handler(Doom, lambda error: _doomed(str(error), 500))
 
     def wrap(self, app: "WSGIApplication") -> "WSGIApplication":
         """Answer for the variants, and let doomed requests end as announced; ``app`` answers for the rest.
@@ -60,14 +63,20 @@ class HazardSite:
         Errors end here, as in the outermost middleware of a real service: the
         connection stays open, and its greenlet serves the next request.
         """
+        cells: dict[str, WSGIApplication] = {**self._variants}
+        for hazard, strategies in self._strategies.items():
+            for name, strategy in strategies.items():
+                if isinstance(strategy, ReleasedLocal):
+                    cells[f"{hazard}/{name}"] = LocalManager([strategy.local]).make_middleware(app)
 
         def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
             path = environ.get("PATH_INFO", "")
             if not path.startswith(PREFIX):
                 return app(environ, start_response)
-            inner = self._variants.get(path.removeprefix(PREFIX), app)
+            name = path.removeprefix(PREFIX)
             try:
-                return self._fated(inner, environ, start_response)
+                limit = self._time_limit(name, Request(environ))
+                return _limited(cells.get(name, app), limit, environ, start_response)
             except Doom as error:
                 response = _doomed(str(error), 500)
             except ParameterError as error:
@@ -78,22 +87,26 @@ class HazardSite:
 
         return application
 
-    @staticmethod
-    def _fated(
-        app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        request = Request(environ)
-        if request.args.get("fate") != "kill":
-            return app(environ, start_response)
-        # Somewhere between the two writes, or before the first checkpoint: both wait.
-        timeout = gevent.Timeout(Parameters.of(request).pause / 2)
-        try:
-            with timeout:
-                return app(environ, start_response)
-        except gevent.Timeout as caught:
-            if caught is not timeout:
-                raise
-            return _doomed("kill", 503)(environ, start_response)
+    def _time_limit(self, name: str, request: Request) -> float | None:
+        """Return the seconds after which a request is killed; None when it has not announced that.
+
+        Raises:
+            ParameterError: its fate is none that the hazard has, or leaves no time to be killed in.
+
+        """
+        hazard = self._hazards.get(_split(name)[0])
+        fate = request.args.get("fate", "")
+        if hazard is None or not fate:
+            return None
+        if fate != hazard.exercise.fate:
+            raise ParameterError("fate", f"is none that {hazard.name!r} has")
+        if fate != "kill":
+            return None
+        pause = read_pause(request)
+        if not pause:
+            raise ParameterError("pause", "must be 1 at least for a request that is to be killed")
+        # Ends between the two writes, or before the first checkpoint: both wait.
+        return pause / 2
 
     def situation(self, hazard: str, strategy: str) -> "BaseResponse":
         """Put a strategy into a hazard's situation."""
@@ -102,25 +115,23 @@ class HazardSite:
             abort(404, f"There is no hazard {hazard!r}.")
         if strategy in VARIANTS and found.own_server is not None:
             abort(404, f"{hazard!r} needs a server of its own, which the load test starts.")
-        if strategy not in self._strategies:
+        if strategy not in self._strategies[hazard]:
             abort(404, f"There is no strategy {strategy!r}.")
         if reason := found.not_applicable.get(strategy):
             abort(404, f"{hazard!r} says nothing of {strategy!r}: {reason}.")
-        parameters = Parameters.of(request)
-        if parameters.fate not in ("", found.exercise.fate):
-            raise ParameterError("fate", f"is none that {hazard!r} has")
-        return found.situate(Cell(hazard, strategy, self._kit), self._strategies[strategy], parameters)
+        kept = self._strategies[hazard][strategy]
+        return found.situate(Cell(hazard, strategy, self._kit), kept, Parameters.of(request))
 
     def listing(self) -> "BaseResponse":
         """List the hazards, as a load test needs to know them."""
-        return json_response({"hazards": [_described(hazard, self._strategies) for hazard in HAZARDS]})
+        return json_response({"hazards": [_described(hazard) for hazard in HAZARDS]})
 
     def left(self) -> Iterator[tuple[str, str, int]]:
         """Yield what each cell has left open now, by hazard and strategy."""
         for name, variant in self._variants.items():
             yield *_split(name), variant.left()
         for hazard in HAZARDS:
-            for strategy in self._strategies.values():
+            for strategy in self._strategies[hazard.name].values():
                 if strategy.name not in hazard.not_applicable and (count := strategy.entries()) is not None:
                     yield hazard.name, strategy.name, count
 
@@ -156,8 +167,26 @@ def _doomed(fate: str, status: int) -> Response:
     return json_response({"doomed": fate}, status=status)
 
 
-def _described(hazard: Hazard, strategies: Mapping[str, Strategy]) -> dict[str, object]:
-    applicable = [name for name in strategies if name not in hazard.not_applicable]
+def _limited(
+    app: "WSGIApplication",
+    limit: float | None,
+    environ: "WSGIEnvironment",
+    start_response: "StartResponse",
+) -> Iterable[bytes]:
+    """Answer by ``app``, and end it after ``limit`` seconds, as a service does that limits requests."""
+    if limit is None:
+        return app(environ, start_response)
+    timeout = gevent.Timeout(limit)
+    try:
+        with timeout:
+            return app(environ, start_response)
+    except gevent.Timeout as caught:
+        if caught is not timeout:
+            raise
+        return not_stored(_doomed("kill", 503))(environ, start_response)
+
+
+def _described(hazard: Hazard) -> dict[str, object]:
     return {
         "name": hazard.name,
         "summary": hazard.summary,
@@ -174,8 +203,12 @@ def _described(hazard: Hazard, strategies: Mapping[str, Strategy]) -> dict[str, 
         "own_server": hazard.own_server,
         "counts_left": hazard.counts_left,
         "variants": dict(hazard.variants()),
-        "strategies": {name: hazard.breaks.get(name, "isolated") for name in applicable},
+        "strategies": {
+            name: hazard.breaks[name].outcome if name in hazard.breaks else "isolated"
+            for name in NAMES
+            if name not in hazard.not_applicable
+        },
         "not_applicable": {
-            name: hazard.not_applicable[name] for name in strategies if name in hazard.not_applicable
+            name: hazard.not_applicable[name] for name in NAMES if name in hazard.not_applicable
         },
     }

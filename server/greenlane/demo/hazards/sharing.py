@@ -8,7 +8,7 @@ from gevent.local import local as gevent_local
 from gevent.monkey import get_original
 
 from greenlane.context import Local, release_local
-from greenlane.demo.hazards.hazard import Cell, Hazard, Kept, cross_talk, everywhere
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, Kept, everywhere
 from greenlane.demo.keeper import FIELDS, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.strategies import Strategy
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 
-class _InAttributes(Kept):
+class InAttributes(Kept):
     """Sets attributes of :attr:`current`, and deletes them when the request is over."""
 
     current: Any
@@ -37,13 +37,13 @@ class _InAttributes(Kept):
                 delattr(self.current, field)
 
 
-class OneObject(_InAttributes):
+class OneObject(InAttributes):
     """One object, made when the module is imported, holds the current request's data."""
 
     current = SimpleNamespace()
 
 
-class OneLocal(_InAttributes):
+class OneLocal(InAttributes):
     """A Local: one object to look at, with attributes of each greenlet's own."""
 
     def __init__(self, cell: Cell) -> None:
@@ -70,7 +70,7 @@ class SharedObject(Hazard):
         "They write to the same attributes. One request at a time never shows it."
     )
     incidents = ("the classic first demonstration",)
-    breaks = cross_talk("shared-object", "native-thread-local", "thread-ident")
+    breaks = ONE_LANE
     broken = OneObject
     fixed = OneLocal
 
@@ -79,7 +79,7 @@ class SharedObject(Hazard):
         return super().situate(cell, strategy, replace(parameters, release=True))
 
 
-class NativeLocal(_InAttributes):
+class NativeLocal(InAttributes):
     """A ``threading.local`` that monkey-patching has not replaced."""
 
     def __init__(self, cell: Cell) -> None:
@@ -88,7 +88,7 @@ class NativeLocal(_InAttributes):
         self.current = get_original("threading", "local")()
 
 
-class PatchedLocal(_InAttributes):
+class PatchedLocal(InAttributes):
     """The ``threading.local`` of a patched process, which is gevent's: one for each greenlet."""
 
     def __init__(self, cell: Cell) -> None:
@@ -106,7 +106,7 @@ class NativeThreadLocal(Hazard):
         "All greenlets run on one native thread, so an unpatched threading.local has one lane for all. "
         "It keeps threads apart, which is why it passed every test before gevent came."
     )
-    incidents = ("dabapps/django-log-request-id#10",)
+    incidents = ("https://github.com/dabapps/django-log-request-id/issues/10",)
     not_applicable = everywhere(
         "a way of keeping data and no situation: under shared-object it is tried as one"
     )
