@@ -23,11 +23,11 @@ Way = Callable[[float], None]
 
 #: Locks to contend for. Few enough that two requests often meet at one, many
 #: enough that a queue at any of them stays short.
-STRIPES: Final = 64
+STRIPES: Final = 256
 
 #: Socket pairs open at once, of two file descriptors each: a bound, because
 #: the connections that are being served need descriptors too.
-SOCKET_PAIRS: Final = 64
+SOCKET_PAIRS: Final = 256
 
 #: Frames between the nested way's call and its switch.
 NESTED_FRAMES: Final = 5
