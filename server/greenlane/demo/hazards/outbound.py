@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 CONNECTIONS: Final = 1_000
-"""Connections to the other service that a session keeps; it warns of each that it cannot keep."""
+"""Connections that the shared session keeps: it warns of each that it cannot keep."""
 
 TIMEOUT: Final = 30.0
 """Seconds that the other service may take."""
@@ -113,20 +113,14 @@ class _Client(Variant):
         return self.cell.reply(report)(environ, start_response)
 
 
-def make_session() -> requests.Session:
-    """Return a session that keeps as many connections as there may be requests, and asks no proxy."""
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
-    return session
-
-
 class OneSession(_Client):
     """One session for all requests, so that connections are used again."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
-        self._session = make_session()
+        self._session = requests.Session()
+        self._session.trust_env = False  # loopback needs no proxy
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
         weakref.finalize(self, self._session.close)
 
     @contextmanager
@@ -141,7 +135,8 @@ class SessionEach(_Client):
     @contextmanager
     def session(self) -> Iterator[requests.Session]:
         """Lend a new session."""
-        with make_session() as session:
+        with requests.Session() as session:
+            session.trust_env = False
             yield session
 
 
