@@ -61,6 +61,16 @@ def prove(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def check(history: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "crosstalk", "check", str(history), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def verdict(done: "subprocess.CompletedProcess[str]") -> str:
     match = re.search(r"^verdict: (\S+)$", done.stdout, re.MULTILINE)
     assert match, done.stdout + done.stderr
@@ -96,15 +106,25 @@ def test_the_demonstration_is_isolated_and_every_control_is_caught(tmp_path: Pat
     assert all(part["users"] < part["connections"] < part["requests"] / 2 for part in report["parts"])
     assert (tmp_path / "locust-subjects.html").stat().st_size > 10_000
     assert not any(report["idle"]["entries"].values())
+    # Whoever judges the history afterwards comes to the same.
+    checked = check(tmp_path / "history.jsonl.gz")
+    assert checked.returncode == 0
+    assert done.stdout.startswith(checked.stdout)
+    assert json.loads(check(tmp_path / "history.jsonl.gz", "--json").stdout) == report
 
 
-def test_a_broken_strategy_as_subject_is_cross_talk_with_a_witness() -> None:
-    done = prove(*SHORT, "--strategy", "shared-object")
+def test_a_broken_strategy_as_subject_is_cross_talk_with_a_witness(tmp_path: Path) -> None:
+    history = tmp_path / "new" / "history.gz"
+    done = prove(*SHORT, "--strategy", "shared-object", "--history", str(history))
     assert (done.returncode, verdict(done)) == (10, "CROSS-TALK")
     assert re.search(
         r"shared-object: (foreign|stale|torn)\n  read by     user \d+ on greenlet 0x", done.stdout
     )
     assert re.search(r"written by  user \d+ on greenlet 0x", done.stdout)
+    assert re.search(r"^ +\d+\.\d+ ms  writer wrote (first|second)$", done.stdout, re.MULTILINE)
+    checked = check(history)
+    assert (checked.returncode, verdict(checked)) == (10, "CROSS-TALK")
+    assert done.stdout.startswith(checked.stdout)
 
 
 def test_a_server_that_serves_one_request_at_a_time_is_not_isolated(serve: Serve) -> None:
@@ -123,10 +143,47 @@ def test_a_plain_object_in_the_place_of_local_is_cross_talk(serve: Serve) -> Non
     assert "local: foreign" in done.stdout or "local: torn" in done.stdout or "local: stale" in done.stdout
 
 
-def test_a_server_that_serves_errors_is_inconclusive(serve: Serve) -> None:
-    done = prove(*SHORT, "--host", serve("broken_apps:errors"))
+def test_a_server_that_serves_errors_is_inconclusive(serve: Serve, tmp_path: Path) -> None:
+    history = tmp_path / "history.gz"
+    done = prove(*SHORT, "--host", serve("broken_apps:errors"), "--history", str(history))
     assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
     assert "status 503: busy" in done.stdout
+    checked = check(history)
+    assert (checked.returncode, verdict(checked)) == (13, "INCONCLUSIVE")
+    assert done.stdout.startswith(checked.stdout)
+
+
+def test_a_history_that_is_cut_off_is_never_isolated(serve: Serve, tmp_path: Path) -> None:
+    history = tmp_path / "history.gz"
+    assert prove(*SHORT, "--host", serve(), "--history", str(history)).returncode == 0
+    history.write_bytes(history.read_bytes()[:-20])
+    done = check(history)
+    assert (done.returncode, verdict(done)) == (13, "INCONCLUSIVE")
+    assert "the history is cut off: line" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"no history", b"\x1f\x8b but damaged"])
+def test_what_is_no_history_cannot_be_checked(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    done = check(tmp_path / "file")
+    assert (done.returncode, done.stdout) == (14, "")
+    assert "is no history" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_there_cannot_be_checked(tmp_path: Path) -> None:
+    done = check(tmp_path / "file")
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+
+
+def test_a_disk_that_is_full_cannot_run(serve: Serve) -> None:
+    done = prove(*SHORT, "--host", serve(), "--history", "/dev/full")
+    assert done.returncode == 14
+    assert "the history cannot be written: " in done.stderr
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_redirect_is_no_reply(serve: Serve) -> None:
@@ -175,6 +232,8 @@ def test_a_server_without_probes_cannot_run(serve: Serve) -> None:
         (["--hops", "65"], "--hops"),
         (["--pause", "x"], "--pause"),
         (["--report", "/dev/null/x"], "--report"),
+        (["--history", "/dev/null/x"], "--history"),
+        (["--history", "/"], "--history"),
         (["extra"], "extra"),
     ],
 )
@@ -186,9 +245,13 @@ def test_wrong_usage_exits_2_and_says_what(arguments: list[str], says: str) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_run_and_its_server(number: signal.Signals) -> None:
+def test_an_interrupt_ends_the_run_and_its_server(number: signal.Signals, tmp_path: Path) -> None:
+    history = tmp_path / "history.gz"
     running = subprocess.Popen(
-        [sys.executable, "-m", "crosstalk", "prove", "--users", "20", "--duration", "600"],
+        [
+            *(sys.executable, "-m", "crosstalk", "prove", "--users", "20", "--duration", "600"),
+            *("--history", str(history)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,6 +267,9 @@ def test_an_interrupt_ends_the_run_and_its_server(number: signal.Signals) -> Non
     assert errors.splitlines()[-1] == "crosstalk: interrupted, no verdict"
     assert "KeyboardInterrupt" not in errors
     assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+    checked = check(history)
+    assert (checked.returncode, verdict(checked)) == (13, "INCONCLUSIVE")
+    assert "the history is cut off: it has no end" in checked.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -87,7 +87,7 @@ def conclude(
     findings = {
         name: judge_cell(Case(name, cell, tallies[name], left, cut)) for name, cell in header.cells.items()
     }
-    run = Run(header.cells, findings, tallies, left)
+    run = Run(header.cells, findings, tallies, left, cut)
     known = Left(left.contexts, left.entries, left.left, uncounted(run), left.processes)
     return Checked(header, tallies, findings, judge_run(run), known, end, cut)
 

@@ -185,6 +185,7 @@ class Run:
         tallies: what their requests came to.
         left: what the server had left at idle. Contexts belong to no one cell: any
             that is left makes the run a leak.
+        cut: why the history is not whole, if so.
 
     """
 
@@ -192,6 +193,7 @@ class Run:
     findings: Mapping[str, CellFinding]
     tallies: Mapping[str, Tally]
     left: Left
+    cut: str | None = None
 
     def of_role(self, role: Role) -> list[str]:
         """Return the cells of a role."""
@@ -221,6 +223,12 @@ def left_nothing(run: Run) -> Iterator[str]:
     for kind, count in sorted(run.left.contexts.items()):
         if count:
             yield f"{count:+,} {kind} contexts pushed and not popped at idle"
+
+
+def all_of_it(run: Run) -> Iterator[str]:
+    """The history has all of the run: what it lacks may be where the controls were caught."""
+    if run.cut is not None:
+        yield f"the history is cut off: {run.cut}"
 
 
 def there_are_controls(run: Run) -> Iterator[str]:
@@ -274,6 +282,7 @@ RUN_CLAIMS: tuple[tuple[Verdict, RunClaim], ...] = (
     (Verdict.INCONCLUSIVE, there_are_subjects),
     (Verdict.CROSS_TALK, kept_apart),
     (Verdict.LEAK, left_nothing),
+    (Verdict.INCONCLUSIVE, all_of_it),
     (Verdict.BLIND, there_are_controls),
     (Verdict.BLIND, controls_caught),
     (Verdict.INCONCLUSIVE, proven),

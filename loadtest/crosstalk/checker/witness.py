@@ -90,9 +90,12 @@ class Anomaly:
         return len(list(_steps(self, None)))
 
     @property
-    def rank(self) -> tuple[int, str, int, str]:
-        """The order in which examples of one kind are kept: no two of a run have the same."""
-        return self.cost, self.reader.nonce, self.checkpoint, self.value or ""
+    def rank(self) -> tuple[bool, int, str, int, str]:
+        """The order in which examples of one kind are kept: no two of a run have the same.
+
+        One in which a value crossed comes before one in which something was only gone.
+        """
+        return self.value is None, self.cost, self.reader.nonce, self.checkpoint, self.value or ""
 
     def as_document(self) -> dict[str, Any]:
         """Return it as JSON can have it."""
@@ -141,15 +144,16 @@ class Witness:
         return tuple(sorted(steps, key=lambda step: float("-inf") if step.at is None else step.at))
 
     @property
-    def rank(self) -> tuple[bool, bool, int, int, tuple[int, str, int, str]]:
+    def rank(self) -> tuple[bool, bool, bool, int, int, tuple[bool, int, str, int, str]]:
         """The order in which witnesses tell: the least tells the most.
 
-        One whose writer is known comes first, then one with two users, then the one with
-        the fewest steps.
+        One whose writer is known comes first, then one in which at least a value crossed,
+        then one with two users, then the one with the fewest steps.
         """
         anomaly, writer = self.anomaly, self.writer
         return (
-            anomaly.value is not None and writer is None,
+            writer is None,
+            anomaly.value is None,
             writer is not None and writer.user == anomaly.reader.user,
             anomaly.cost,
             ORDER.index(anomaly.kind),

@@ -69,6 +69,7 @@ def test_a_whole_history_is_isolated(records: list[Record]) -> None:
         ),
         (lambda records: [*records[:-2], replace(LEFT, contexts={"request": 1}), End(4)], Verdict.LEAK, "+1"),
         (lambda records: [HEADER, *records[3:5], LEFT, End(2)], Verdict.BLIND, "shared"),
+        (lambda records: [HEADER, *records[3:5]], Verdict.INCONCLUSIVE, "cut off: it has no end"),
     ],
 )
 def test_what_is_lacking_is_told(

@@ -197,6 +197,16 @@ def test_a_field_that_was_emptied_is_torn_without_a_writer(probe: MakeProbe) -> 
     assert [step.does for step in witness.timeline] == ["wrote second", "switched by sleep", "read"]
 
 
+def test_a_value_that_crossed_is_told_before_one_that_was_gone(probe: MakeProbe) -> None:
+    """Also where it takes more steps, and however many were only gone."""
+    gone = [probe(f"a{n}", {"first": f"a{n}", "second": None}) for n in range(2 * EXAMPLES)]
+    witness = (
+        counted([*gone, probe("b", {"first": "c", "second": "b"}), probe("c", "c")]).tally("local").witness()
+    )
+    assert witness is not None
+    assert (witness.anomaly.reader.nonce, witness.anomaly.value) == ("b", "c")
+
+
 def test_examples_are_kept_up_to_a_bound_and_counted_beyond(probe: MakeProbe) -> None:
     size = 3 * EXAMPLES
     checker = counted([probe(f"n{number}", f"n{(number + 1) % size}") for number in range(size)])

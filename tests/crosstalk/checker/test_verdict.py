@@ -181,6 +181,11 @@ RUN_CASES: dict[str, tuple[Run, Verdict, str]] = {
         Verdict.LEAK,
         "+2 request contexts pushed and not popped at idle",
     ),
+    "all_of_it": (
+        replace(run(controls={}), cut="the disk was full"),
+        Verdict.INCONCLUSIVE,
+        "the history is cut off: the disk was full",
+    ),
     "there_are_controls": (
         run(controls={}, subjects={"local": tally(failed=1)}),
         Verdict.BLIND,
