@@ -114,7 +114,7 @@ class Cache:
 
 def _lifetime(request: Request, response: Response) -> int:
     """Return the seconds for which a shared cache may keep it (RFC 9111, sections 3 and 4.2.1); 0 for not."""
-    said = parse_cache_control_header(response.headers.get("Cache-Control"), cls=ResponseCacheControl)
+    said = parse_cache_control_header(_lower(response.headers), cls=ResponseCacheControl)
     if (
         request.method != "GET"
         or response.status_code != 200
@@ -132,11 +132,16 @@ def _lifetime(request: Request, response: Response) -> int:
 
 
 def _asked(request: Request) -> RequestCacheControl:
-    return parse_cache_control_header(request.headers.get("Cache-Control"), cls=RequestCacheControl)
+    return parse_cache_control_header(_lower(request.headers), cls=RequestCacheControl)
+
+
+def _lower(headers: Headers) -> str:
+    """Return Cache-Control, whose names are the same in any case (RFC 9111, section 5.2)."""
+    return headers.get("Cache-Control", "").lower()
 
 
 def _address(request: Request) -> str:
-    return f"{request.host} {request.full_path}"
+    return f"{request.host} {request.environ['RAW_URI']}"
 
 
 def _whole(text: str | None) -> int:
@@ -178,7 +183,7 @@ class CachingProxy:
     def _fetch(self, request: Request) -> Response:
         headers = _passed_on(Headers(request.headers))
         headers.pop("Host", None)  # the client names the upstream
-        target = self._prefix + request.environ.get("RAW_URI", request.full_path)
+        target = self._prefix + request.environ["RAW_URI"]
         with self._client.request(request.method, target, request.get_data(), dict(headers)) as reply:
             passed = _passed_on(Headers(reply.items()))
             return Response(bytes(reply.read()), reply.status_code, passed)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gevent import socket
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -17,7 +17,15 @@ STOPPING = 1.0
 """Seconds that connections may take to end before they are cut off."""
 
 
+class _Handler(WSGIHandler):
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        return environ | {"RAW_URI": self.path}  # as it was sent: PATH_INFO is decoded
+
+
 class _Server(WSGIServer):
+    handler_class = _Handler
+
     def handle(self, client_socket: socket.socket, address: Any) -> None:
         # gevent writes head and body apart: with Nagle's algorithm each reply would wait 40 ms.
         client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
