@@ -130,7 +130,7 @@ def _bounds(checked: Checked) -> list[str]:
     return [
         f"{name}: 0 of {tally.requests:,} requests with cross-talk, so a rate of at most"
         f" {rule_of_three(tally.requests):.3%} (3/N, at 95 % confidence; exactly"
-        f" {exact_bound(tally.requests):.3%})"
+        f" {exact_bound(tally.requests):.4%})"
         for name, tally in _of_role(checked, "subject")
         if tally.requests and not tally.cross_talk
     ]

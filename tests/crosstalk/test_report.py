@@ -68,7 +68,7 @@ def test_the_terminal_shows_the_table_the_bound_the_witness_and_the_verdict(chec
     text = shown(checked)
     row = next(line for line in text.splitlines() if line.strip().startswith("local "))
     assert row.split() == ["local", "subject", "100", "0", "200", "0", "0", "0", "0", "2", "1", "ISOLATED"]
-    assert "a rate of at most 3.000% (3/N, at 95 % confidence; exactly 2.951%)" in " ".join(text.split())
+    assert "a rate of at most 3.000% (3/N, at 95 % confidence; exactly 2.9513%)" in " ".join(text.split())
     assert "300 requests in 1 s over 43 connections (7.0 requests each" in text
     assert "verdict: ISOLATED" in text
     assert "\x1b" not in text, "colour although this is no terminal"
