@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from greenlane.app import App, current_app, g, request
-from greenlane.demo.strategies import FIELDS, Strategy, make_strategies
+from greenlane.demo.keeper import FIELDS
+from greenlane.demo.strategies import Strategy, make_strategies
 from greenlane.testing import interleave
 from greenlane.testing.interleave.modes import Mode
 from greenlane.testing.interleave.run import Body

@@ -2,14 +2,16 @@
 
 import os
 import threading
+from time import monotonic
 
 import gevent
 import pytest
 from gevent.event import Event
 
+from greenlane.demo.keeper import FIELDS, Reading
 from greenlane.demo.parameters import Parameters
-from greenlane.demo.probe import Probe, Report, Turns
-from greenlane.demo.strategies import FIELDS, Reading, Strategy, make_strategies
+from greenlane.demo.probe import Kit, Report, Turns
+from greenlane.demo.strategies import Strategy, make_strategies
 from greenlane.demo.switching import Switcher
 
 BOTH_EMPTY: Reading = dict.fromkeys(FIELDS)
@@ -41,7 +43,7 @@ def probe(
     strategy: Strategy, nonce: str, switcher: Switcher, turns: Turns, *, hops: int = 3, release: bool = False
 ) -> Report:
     parameters = Parameters(nonce=nonce, hops=hops, pause=0, release=release)
-    return Probe(strategy, parameters, switcher=switcher, turns=turns, in_flight=lambda: 1).run()
+    return Kit(switcher, turns, lambda: 1).probe(strategy.name, strategy, parameters).run()
 
 
 def meet(strategy: Strategy, *nonces: str) -> list[Report]:
@@ -61,10 +63,13 @@ def test_the_report() -> None:
     assert list(report) == [
         "strategy",
         "found",
+        "began",
+        "wrote",
         "checkpoints",
         "greenlet",
         "thread",
         "pid",
+        "process",
         "in_flight",
         "switches",
     ]
@@ -75,9 +80,37 @@ def test_the_report() -> None:
     assert report["in_flight"] == 1
     assert len(report["checkpoints"]) == 2
     for checkpoint in report["checkpoints"]:
-        assert list(checkpoint) == ["after", "read", "error", "switches"]
+        assert list(checkpoint) == ["after", "read", "error", "switches", "at"]
         assert checkpoint["read"] == {"first": "mine", "second": "mine"}
         assert checkpoint["error"] is None
+
+
+def test_the_steps_have_their_times() -> None:
+    """B55: in seconds of the server's monotonic clock, in the order in which they were taken."""
+    before = monotonic()
+    report = alone(make_strategies()["local"], hops=2)
+    steps = [report["began"], *report["wrote"], *(each["at"] for each in report["checkpoints"])]
+    assert len(steps) == 5
+    assert before - 0.001 <= steps[0]
+    assert steps == sorted(steps)
+    assert steps[-1] <= monotonic() + 0.001
+
+
+def test_what_was_sent_before_is_not_sent_again() -> None:
+    """B55: a streamed reply has its checkpoints first, and the report without them."""
+    kit = Kit(Switcher(), Turns(), lambda: 1)
+    parameters = Parameters(nonce="a", hops=4, pause=0, release=False)
+    strategy = make_strategies()["shared-object"]
+
+    def stream() -> tuple[int, Report]:
+        streamed = kit.probe("x", strategy, parameters)
+        streamed.write()
+        return len(list(streamed.checkpoints())), streamed.report([])
+
+    sent, report = gevent.spawn(stream).get()
+    assert sent == 4
+    assert report["checkpoints"] == []
+    assert report["in_flight"] == 1
 
 
 def test_the_greenlet_is_named_by_its_id() -> None:
@@ -217,5 +250,5 @@ def test_in_flight_is_the_most_that_any_step_saw() -> None:
     seen = iter([3, 9, 4])
     parameters = Parameters(nonce="a", hops=1, pause=0, release=False)
     strategy = make_strategies()["local"]
-    run = Probe(strategy, parameters, switcher=Switcher(), turns=Turns(), in_flight=lambda: next(seen)).run
+    run = Kit(Switcher(), Turns(), lambda: next(seen)).probe("local", strategy, parameters).run
     assert gevent.spawn(run).get()["in_flight"] == 9

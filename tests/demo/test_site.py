@@ -16,12 +16,14 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
 
 from greenlane.demo import create_demo, strategies
 from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.strategies import FIELDS, STRATEGIES
+from greenlane.demo.hazards.sharing import SharedObject
+from greenlane.demo.hazards.storage import KeepAlive
+from greenlane.demo.keeper import FIELDS
+from greenlane.demo.strategies import STRATEGIES
 from greenlane.ops import Ops
 
 EMPTY = dict.fromkeys(FIELDS)
 NAMES = [strategy.name for strategy in STRATEGIES]
-SWITCHING, KEEP_ALIVE, _IDENT_REUSE = HAZARDS
 
 
 class ClosingClient(Client):
@@ -85,7 +87,7 @@ def test_a_subject_holds_among_overlapping_requests(demo: Ops, name: str) -> Non
         assert read_back(report) == [dict.fromkeys(FIELDS, nonce)] * 3
 
 
-@pytest.mark.parametrize("name", SWITCHING.broken)
+@pytest.mark.parametrize("name", sorted(SharedObject.breaks))
 def test_a_control_is_caught_among_overlapping_requests(demo: Ops, name: str) -> None:
     """B1, B55: nearly everybody reads somebody else's nonce."""
     reports = at_once(demo, name, 50)
@@ -95,7 +97,7 @@ def test_a_control_is_caught_among_overlapping_requests(demo: Ops, name: str) ->
     assert len(wrong) > 25
 
 
-@pytest.mark.parametrize("name", KEEP_ALIVE.broken)
+@pytest.mark.parametrize("name", sorted(KeepAlive.breaks))
 def test_unreleased_data_is_found_by_the_next_request(demo: Ops, name: str) -> None:
     """The keep-alive hazard, broken: the same greenlet serves the connection's next request."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0" for nonce in ("alice", "bob")]
@@ -104,7 +106,7 @@ def test_unreleased_data_is_found_by_the_next_request(demo: Ops, name: str) -> N
     assert (first["found"], second["found"]) == (EMPTY, dict.fromkeys(FIELDS, "alice"))
 
 
-@pytest.mark.parametrize("name", KEEP_ALIVE.broken)
+@pytest.mark.parametrize("name", sorted(KeepAlive.breaks))
 def test_released_on_demand_nothing_is_found(demo: Ops, name: str) -> None:
     """The keep-alive hazard, fixed: release=1 makes the probe release what it wrote."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0&release=1" for nonce in ("alice", "bob")]
@@ -112,7 +114,7 @@ def test_released_on_demand_nothing_is_found(demo: Ops, name: str) -> None:
     assert second["found"] == EMPTY
 
 
-@pytest.mark.parametrize("name", KEEP_ALIVE.fixed)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in KeepAlive.breaks])
 def test_a_subject_is_released_between_the_requests_of_a_connection(demo: Ops, name: str) -> None:
     """B28, B41: the same greenlet, and nothing left in it."""
     addresses = [f"/probe/{name}?nonce={nonce}&pause=0" for nonce in ("alice", "bob")]
@@ -189,10 +191,13 @@ def test_every_strategy_answers_in_one_shape(demo: Ops, name: str) -> None:
     assert list(report) == [
         "strategy",
         "found",
+        "began",
+        "wrote",
         "checkpoints",
         "greenlet",
         "thread",
         "pid",
+        "process",
         "in_flight",
         "switches",
     ]
@@ -323,13 +328,12 @@ def test_an_unexpected_error_shows_no_traceback(
 
 def test_the_listing(client: ClosingClient) -> None:
     document = client.get("/probe/").get_json()
-    assert list(document) == ["strategies", "limits", "hazards"]
+    assert list(document) == ["strategies", "limits"]
     assert [strategy["name"] for strategy in document["strategies"]] == NAMES
     assert [list(strategy) for strategy in document["strategies"]] == [
         ["name", "role", "summary", "locals"]
     ] * 9
     assert document["limits"] == {"hops": 64, "pause_ms": 1000, "nonce_length": 64}
-    assert [hazard["name"] for hazard in document["hazards"]] == ["switching", "keep-alive", "ident-reuse"]
 
 
 def test_the_listing_names_only_locals_that_are_measured(client: ClosingClient) -> None:
@@ -338,13 +342,6 @@ def test_the_listing_names_only_locals_that_are_measured(client: ClosingClient) 
     assert labels == {"local", "local-unreleased", "request_stack", "app_stack"}
     for label in labels:
         assert entries(client, label) == "0.0"
-
-
-def test_hazards_name_only_known_strategies(client: ClosingClient) -> None:
-    for hazard in client.get("/probe/").get_json()["hazards"]:
-        named = hazard["broken"] + hazard["fixed"]
-        assert len(set(named)) == len(named)
-        assert set(named) <= set(NAMES)
 
 
 # The pages
@@ -387,6 +384,13 @@ def test_the_front_page_lists_every_strategy(front: TestResponse) -> None:
         assert str(escape(strategy.summary)) in text
 
 
+def test_the_front_page_lists_every_hazard(front: TestResponse) -> None:
+    text = front.get_data(as_text=True)
+    for hazard in HAZARDS:
+        assert f">{hazard.name}<" in text
+        assert str(escape(hazard.summary)) in text
+
+
 def test_the_front_page_needs_no_script_and_no_other_host(front: TestResponse) -> None:
     page = Page(front.get_data(as_text=True))
     assert "script" not in page.tags
@@ -394,8 +398,11 @@ def test_the_front_page_needs_no_script_and_no_other_host(front: TestResponse) -
 
 
 def test_every_link_of_the_front_page_works(client: ClosingClient, front: TestResponse) -> None:
+    """Those of the hazards, which need patched sockets, are followed on a real server."""
+    pages = [each for each in Page(front.get_data(as_text=True)).addresses if "/hazards/" not in each]
+
     def follow() -> None:
-        for address in Page(front.get_data(as_text=True)).addresses:
+        for address in pages:
             assert client.get(address).status_code == 200, address
 
     gevent.spawn(follow).get()

@@ -13,12 +13,14 @@ import pytest
 from gevent.event import Event
 
 from greenlane.app import App
-from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.strategies import FIELDS, STRATEGIES, Reading, Strategy, make_strategies
+from greenlane.demo.hazards.sharing import SharedObject
+from greenlane.demo.hazards.storage import IdentReuse
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.strategies import STRATEGIES, Strategy, make_strategies
 
 Lane = Callable[[], AbstractContextManager[object]]
 
-SWITCHING, _KEEP_ALIVE, IDENT_REUSE = HAZARDS
+NAMES = [strategy.name for strategy in STRATEGIES]
 
 
 def both(value: str | None) -> Reading:
@@ -68,33 +70,32 @@ def overlap(strategy: Strategy) -> tuple[Reading, Reading]:
 
 
 def test_the_table_names_every_strategy_once() -> None:
-    names = [strategy.name for strategy in STRATEGIES]
-    assert sorted(names) == sorted(SWITCHING.broken + SWITCHING.fixed)
-    assert list(make_strategies()) == names
+    assert len(set(NAMES)) == 9
+    assert list(make_strategies()) == NAMES
 
 
 def test_roles() -> None:
     roles = {strategy.name: strategy.role for strategy in STRATEGIES}
     assert {name for name, role in roles.items() if role == "subject"} == {"local", "context"}
     assert {name for name, role in roles.items() if role == "control"} == {
-        *SWITCHING.broken,
+        *SharedObject.breaks,
         "id-reused",
     }
 
 
-@pytest.mark.parametrize("name", SWITCHING.broken)
+@pytest.mark.parametrize("name", sorted(SharedObject.breaks))
 def test_a_control_reads_the_last_writer(name: str) -> None:
     """B1, B55: one object, one native thread: alice reads what bob wrote."""
     assert overlap(make_strategies()[name]) == (both("bob"), both("bob"))
 
 
-@pytest.mark.parametrize("name", SWITCHING.fixed)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SharedObject.breaks])
 def test_the_others_keep_overlapping_greenlets_apart(name: str) -> None:
     """B54, B55: alice reads her own although bob wrote in between."""
     assert overlap(make_strategies()[name]) == (both("alice"), both("bob"))
 
 
-@pytest.mark.parametrize("name", [strategy.name for strategy in STRATEGIES])
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_found_in_a_new_strategy(name: str) -> None:
     strategy = make_strategies()[name]
 
@@ -105,7 +106,7 @@ def test_nothing_is_found_in_a_new_strategy(name: str) -> None:
     assert gevent.spawn(look).get() == both(None)
 
 
-@pytest.mark.parametrize("name", [strategy.name for strategy in STRATEGIES])
+@pytest.mark.parametrize("name", NAMES)
 def test_release_forgets_both_fields_and_may_be_repeated(name: str) -> None:
     """B12: release is idempotent."""
     strategy = make_strategies()[name]
@@ -143,7 +144,7 @@ def test_id_reused_inherits_from_the_dead() -> None:
     assert len(last) < len(visits)
 
 
-@pytest.mark.parametrize("name", IDENT_REUSE.fixed)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in IdentReuse.breaks])
 def test_a_recycled_id_finds_nothing(name: str) -> None:
     """B53: the ids are used again, and nobody finds anything, released or not."""
     visits = visits_in_turn(make_strategies()[name], 200)

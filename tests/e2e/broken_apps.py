@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gevent.lock import Semaphore
 
 from greenlane.demo import create_demo, notes, strategies
+from greenlane.demo.keeper import FIELDS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -99,7 +100,7 @@ def _demo_with_a_plain_object() -> Any:
 
 
 def _demo_that_forgets() -> Any:
-    strategies.ReleasedLocal.read = lambda self: dict.fromkeys(strategies.FIELDS)  # type: ignore[method-assign]
+    strategies.ReleasedLocal.read = lambda self: dict.fromkeys(FIELDS)  # type: ignore[method-assign]
     return create_demo(secret_key="tests")
 
 

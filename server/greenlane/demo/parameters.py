@@ -16,6 +16,9 @@ from greenlane.demo.carriers import read_carriers
 #: half, whoever sends it.
 LIMITS: Final = {"hops": 64, "pause_ms": 1000, "nonce_length": 64}
 
+#: Largest body that is read, in bytes: a nonce or a note needs no more.
+MAX_CONTENT_LENGTH: Final = 16 * 1024
+
 DEFAULT_HOPS: Final = 3
 DEFAULT_PAUSE_MS: Final = 2
 
@@ -66,6 +69,8 @@ class Parameters:
             werkzeug.exceptions.RequestEntityTooLarge: the body is larger than the application takes.
 
         """
+        if request.max_content_length is None:  # it is not of an App that has a bound
+            request.max_content_length = MAX_CONTENT_LENGTH
         nonce = request.args.get("nonce")
         if nonce is None:
             raise ParameterError("nonce", "is missing: add ?nonce=... to the address")

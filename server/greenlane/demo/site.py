@@ -14,6 +14,7 @@ from greenlane.context import LocalManager
 from greenlane.demo.database import open_database, told_in_a_line
 from greenlane.demo.hazards.mount import HazardSite, LeftCollector
 from greenlane.demo.notes import NotesPage
+from greenlane.demo.parameters import MAX_CONTENT_LENGTH
 from greenlane.demo.probe import Kit, Turns
 from greenlane.demo.strategies import KeptInLocal, make_strategies
 from greenlane.demo.switching import Switcher
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-#: Largest body that is read, in bytes: a nonce or a note needs no more.
-MAX_CONTENT_LENGTH = 16 * 1024
 
 #: Sent with every reply. Everything a page needs comes from this server.
 SECURITY_HEADERS = (

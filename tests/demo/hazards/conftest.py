@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import gevent
 import pytest
 from geventhttpclient import HTTPClient
 
+from crosstalk.matrix import raw
 from crosstalk.server import running_server
 
 CONNECTIONS = 12
@@ -76,29 +78,45 @@ class Seen:
 
 
 class Drive(Protocol):
-    """Sends requests to a cell, over kept-alive connections."""
+    """Sends requests to a cell, over kept-alive connections or new ones."""
 
-    def __call__(self, base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3) -> Seen:
+    def __call__(
+        self, base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3, fresh: bool = False
+    ) -> Seen:
         """Return what came; ``share`` of the requests have the ``fate``, evenly spread."""
 
 
-def drive(base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3) -> Seen:
+def whole(body: bytes) -> Any:
+    """Put a streamed reply together; one that is not streamed is a single line."""
+    *checkpoints, report = [json.loads(line) for line in body.splitlines()]
+    return report | {"checkpoints": checkpoints or report.get("checkpoints")}
+
+
+def drive(
+    base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3, fresh: bool = False
+) -> Seen:
     seen = Seen()
     every = round(1 / share) if share else 0
+    place = urlsplit(base)
 
     def visitor(client: HTTPClient, first: int) -> None:
         for number in range(first, first + REQUESTS):
             nonce = secrets.token_hex(8)
             doomed = every and number % every == 0
-            query = f"nonce={nonce}&hops={hops}&pause=2" + (f"&fate={fate}" if doomed else "")
-            with client.get(f"/hazards/{cell}?{query}", headers={"Cookie": f"nonce={nonce}"}) as response:
+            path = f"/hazards/{cell}?nonce={nonce}&hops={hops}&pause=2" + (f"&fate={fate}" if doomed else "")
+            headers = {"Cookie": f"nonce={nonce}"} | ({"Connection": "close"} if fresh else {})
+            if doomed and fate == "abandon":
+                raw.abandon(str(place.hostname), place.port or 80, path, headers=headers)
+                seen.doomed += 1
+                continue
+            with client.get(path, headers=headers) as response:
                 body = response.read()
                 if doomed and json.loads(body) == {"doomed": fate}:
                     seen.doomed += 1
                 elif response.status_code != 200:
                     seen.refused.append((response.status_code, body.decode()))
                 else:
-                    seen.add(nonce, json.loads(body))
+                    seen.add(nonce, whole(body))
 
     clients = [HTTPClient.from_url(base, network_timeout=20, concurrency=1) for _ in range(CONNECTIONS)]
     try:

@@ -12,9 +12,9 @@ from gevent.event import AsyncResult
 from gevent.local import local as gevent_local
 from gevent.queue import Queue
 
-from greenlane.app import App, Request, copy_current_request_context, request
+from greenlane.app import Request, copy_current_request_context, request
 from greenlane.demo.forms.contextual import CopyingStack, PopInPlaceStack
-from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, Variant, cross_talk, missing
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, OfApp, Variant, cross_talk, missing
 from greenlane.demo.hazards.sharing import InAttributes
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
@@ -55,21 +55,10 @@ class _InRequest(Keeper):
         """Nothing: it goes with the request."""
 
 
-class _Spawning(Variant):
-    """An App of its own with one view, whose work is done in a greenlet that it spawns."""
+class _Spawning(OfApp):
+    """Its view has its work done in a greenlet that it spawns."""
 
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.app = App(__name__)
-        # To the demonstration, which has an answer for each error.
-        self.app.config["PROPAGATE_EXCEPTIONS"] = True
-        self.app.add_url_rule("/<path:path>", "work", self.view, methods=["GET", "POST"])
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-        """Answer by the App."""
-        return self.app(environ, start_response)
-
-    def view(self, path: str) -> "BaseResponse":
+    def view(self) -> "BaseResponse":
         """Write, and have the reading back done elsewhere."""
         probe = self.cell.probe(_InRequest(), Parameters.of(request))
         probe.write()

@@ -11,9 +11,11 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, Never
 
-from greenlane.app import Request, Response
+from werkzeug.exceptions import HTTPException
+
+from greenlane.app import App, Request, Response
 from greenlane.demo.keeper import Keeper
 from greenlane.demo.pages import json_response, not_stored
 from greenlane.demo.parameters import Parameters
@@ -156,6 +158,30 @@ class Kept(Variant, Keeper):
 
     def release(self) -> None:
         """Do what a probe can ask for besides: nothing, since :meth:`end` is the program's own."""
+
+
+class OfApp(Variant):
+    """A variant that is a view of an App of its own, which uses that App's ``request`` and ``g``."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        self.app = App(__name__)
+        self.app.add_url_rule("/<path:path>", "view", lambda path: self.view(), methods=["GET", "POST"])
+        # Errors go on to the demonstration, which has an answer for each.
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True
+        self.app.register_error_handler(HTTPException, _raise)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        """Answer by the App."""
+        return self.app(environ, start_response)
+
+    @abstractmethod
+    def view(self) -> "BaseResponse":
+        """Answer the current request."""
+
+
+def _raise(error: HTTPException) -> Never:
+    raise error
 
 
 class Hazard(ABC):

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from greenlane.app import App, Request, stream_with_context
+from greenlane.app import Request, stream_with_context
 from greenlane.app import request as current_request
 from greenlane.context import LocalStack
-from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, Variant
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, OfApp, Variant
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Probe
@@ -129,21 +129,10 @@ class AbandonedStream(Hazard):
         return cell.stream(stream_with_context(body()))
 
 
-class _Viewed(Variant):
-    """An App of its own with one view, which writes to ``g`` and streams what it reads there."""
+class _Viewed(OfApp):
+    """Its view writes to ``g`` and returns a stream of what it reads there."""
 
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.app = App(__name__)
-        # To the demonstration, which has an answer for each error.
-        self.app.config["PROPAGATE_EXCEPTIONS"] = True
-        self.app.add_url_rule("/<path:path>", "stream", self.view, methods=["GET", "POST"])
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-        """Answer by the App."""
-        return self.app(environ, start_response)
-
-    def view(self, path: str) -> "BaseResponse":
+    def view(self) -> "BaseResponse":
         """Write, and return a stream that reads."""
         probe = self.cell.probe(ContextOfRequest(), Parameters.of(current_request))
         probe.write()
