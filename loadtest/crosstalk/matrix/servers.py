@@ -3,6 +3,7 @@
 Processes of their own are told by their command alone: nothing here imports ``greenlane``.
 """
 
+import os
 import shutil
 import socket
 import sys
@@ -137,10 +138,11 @@ def _nginx(upstream: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="crosstalk-nginx-", ignore_cleanup_errors=True) as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:  # nginx takes no port 0
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        Path(folder).chmod(0o755)  # its worker is another user, where it is started by root
         config = Path(folder, "nginx.conf")
         config.write_text(
-            _NGINX.format(folder=folder, address=address, upstream=upstream.removeprefix("http://"))
+            # Started by root, its worker would be another user, for whom the folder is closed.
+            ("user root;" if os.geteuid() == 0 else "")
+            + _NGINX.format(folder=folder, address=address, upstream=upstream.removeprefix("http://"))
         )
         with started([program, "-p", folder, "-c", str(config), "-e", "stderr"], f"http://{address}"):
             yield f"http://{address}"
