@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,11 +124,17 @@ def facts(parts: list[Part], counts: Counts | None) -> dict[str, Any]:
 
 def parts_of(stated: Mapping[str, Any]) -> list[Part]:
     """Return the parts that the facts of a history's last line tell of; none where it has none."""
-    names = {each.name for each in fields(Part)}
     try:
         return [
-            Part(**{name: value for name, value in part.items() if name in names})
-            for part in stated.get("parts", ())
+            Part(
+                str(part["name"]),
+                tuple(map(str, part["strategies"])),
+                int(part["users"]),
+                float(part["seconds"]),
+                None if part["requests"] is None else int(part["requests"]),
+                None if part["connections"] is None else int(part["connections"]),
+            )
+            for part in stated["parts"]
         ]
-    except (AttributeError, TypeError):  # the end of some other program's run
+    except (KeyError, TypeError, ValueError, OverflowError):  # the end of some other program's run
         return []

@@ -31,6 +31,8 @@ _STYLES = {
     Verdict.INCONCLUSIVE: "bold yellow",
 }
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 _COUNTS = (
     "requests",
     "failed",
@@ -53,7 +55,7 @@ def show(checked: Checked, console: Console) -> None:
     )
     console.print(table)
     for line in (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked)):
-        console.print(line, highlight=False, markup=False)
+        console.print(_printable(line), highlight=False, markup=False)
     for name in _caught(checked):
         witness = checked.tallies[name].witness()
         if witness is not None:
@@ -72,7 +74,7 @@ def _table(checked: Checked) -> Table:
     host, seed = checked.header.settings.get("host", ""), checked.header.seed
     table = Table(
         # As text: rich would take what stands in brackets, such as an IPv6 address, for markup.
-        title=Text(f"crosstalk prove {host}  seed {seed}", style="table.title"),
+        title=Text(_printable(f"crosstalk prove {host}  seed {seed}"), style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -92,7 +94,7 @@ def _table(checked: Checked) -> Table:
 def _add_row(table: Table, checked: Checked, name: str) -> None:
     tally, verdict = checked.tallies[name], checked.findings[name].verdict
     table.add_row(
-        Text(name),
+        Text(_printable(name)),
         checked.header.cells[name].role,
         f"{tally.requests:,}",
         f"{tally.failed:,}",
@@ -172,7 +174,7 @@ def _of_role(checked: Checked, role: str) -> list[tuple[str, Tally]]:
 def _other_anomalies(checked: Checked) -> list[str]:
     """Tell of replies off by one, which are more than single readings."""
     return [
-        f"{name}: off by {row.shift} on {_printable(row.channel)}: {len(row.nonces)} requests in a row"
+        f"{name}: off by {row.shift} on {row.channel}: {len(row.nonces)} requests in a row"
         f" each read what was written {row.shift} before"
         for name in _caught(checked)
         for row in list(rows(checked.tallies[name].victims))[:1]
@@ -202,7 +204,8 @@ def _example(name: str, witness: Witness) -> Text:
     ]
     if anomaly.value is not None:
         lines.append(f"  written by  {'nobody in this run' if writer is None else _who(writer)}")
-    return Text.assemble((name, "bold"), _printable("\n".join([*lines, *_timeline(witness)])))
+    shown = map(_printable, [*lines, *_timeline(witness)])
+    return Text.assemble((_printable(name), "bold"), "\n".join(shown))
 
 
 def _timeline(witness: Witness) -> list[str]:
@@ -221,7 +224,11 @@ def _who(party: Party) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return ``text`` as any terminal or file takes it: a server may say anything, half a surrogate too."""
+    """Return a line as any terminal or file takes it.
+
+    A server may say anything, also half a surrogate or what a terminal takes for a command.
+    """
+    text = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

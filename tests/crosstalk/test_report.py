@@ -167,7 +167,27 @@ def test_a_server_that_died_left_no_counts(records: list[Record]) -> None:
     assert "subjects: the server's counts could not be read" in shown(check(lambda: [*records[:-1], end]))
 
 
-@pytest.mark.parametrize("facts", [{}, {"parts": 3}, {"parts": [3]}, {"parts": [{"name": "x"}]}])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"parts": 3},
+        {"parts": [3]},
+        {"parts": [{"name": "x"}]},
+        {
+            "parts": [
+                {
+                    "name": "x",
+                    "strategies": [],
+                    "users": "many",
+                    "seconds": 1,
+                    "requests": 1,
+                    "connections": 1,
+                }
+            ]
+        },
+    ],
+)
 def test_an_end_of_another_program_has_no_parts(facts: dict[str, object]) -> None:
     assert parts_of(facts) == []
 
@@ -218,6 +238,14 @@ def test_what_a_server_says_is_shown_as_it_is(probe: MakeProbe) -> None:
     assert "but it read [/x]" in text
     assert "[i]: 0 of 1 requests" in text
     assert "[b]s[/i]: 0 of" not in text, "a bound on the rate of what was seen"
+
+
+def test_what_a_server_says_commands_no_terminal(probe: MakeProbe) -> None:
+    name = "a\x1b[2Jb\ud800"
+    first = header(SETTINGS, f"http://{name}", {name: Strategy(name, "subject", "", ())}, (name,))
+    text = shown(check(lambda: [first, probe(f"x{name}", f"y{name}", cell=name), LEFT, End(1)]))
+    assert "\x1b" not in text
+    assert r"but it read ya\x1b[2Jb\ud800" in text
 
 
 def test_the_picture_shows_the_verdict_and_loads_nothing(checked: Checked) -> None:
