@@ -9,7 +9,7 @@ import pytest
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
-from crosstalk.connections import PollingConnectionPool, SharedClientPool
+from crosstalk.connections import PollingConnectionPool, SharedClientPool, latest_connection
 
 FD_SETSIZE = 1024
 
@@ -73,3 +73,57 @@ def test_users_share_connections_that_are_kept_alive() -> None:
     assert len(set(peers)) == 1
     pool.close()
     server.stop()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Serve a page that takes its time, so that two requests need two connections."""
+
+    def app(_environ, start_response):  # type: ignore[no-untyped-def]
+        gevent.sleep(0.02)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    server.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.stop()
+
+
+def test_a_connection_has_a_number_that_no_other_has(address: str) -> None:
+    pools = [SharedClientPool(concurrency=10, timeout=5) for _ in range(2)]
+
+    def numbers(pool: SharedClientPool) -> list[int | None]:
+        numbers = []
+        for _ in range(2):
+            assert pool.get_client(address).get("/").read() == b"ok"
+            numbers.append(latest_connection())
+        return numbers
+
+    users = [gevent.spawn(numbers, pool) for pool in (*pools, *pools)]
+    with gevent.Timeout(10):
+        seen = [set(user.get()) for user in users]
+    taken = set().union(*seen)
+    assert None not in taken
+    assert len(taken) == 4, "four at once need four, and each is kept alive"
+    for pool in pools:
+        pool.close()
+
+
+def test_who_got_no_connection_has_none(address: str) -> None:
+    """Also when there was one before: a failed request must not be counted under it."""
+    pool = SharedClientPool(concurrency=10, timeout=5)
+    assert gevent.spawn(latest_connection).get() is None
+
+    def user() -> list[int | None]:
+        pool.get_client(address).get("/").read()
+        first = latest_connection()
+        with pytest.raises(OSError, match=r"."):
+            pool.get_client("http://127.0.0.1:1/").get("/")
+        return [first, latest_connection()]
+
+    with gevent.Timeout(10):
+        first, second = gevent.spawn(user).get()
+    assert first is not None
+    assert second is None
+    pool.close()
