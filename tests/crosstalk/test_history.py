@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crosstalk.checker import Cell, Check, CutOff, End, Header, Left, Probe, check
 from crosstalk.history import History, HistoryFile, NotAHistory, read, spooled
@@ -139,6 +141,42 @@ def test_what_is_read_is_what_was_written(path: Path) -> None:
     failed, doomed = (probe for probe in probes if isinstance(probe, Probe) and not probe.reply)
     assert (failed.failed, failed.fate) == ("status 500: \u2713\ud800", None)
     assert (doomed.failed, doomed.fate) == (None, "raise")
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@given(
+    values=st.lists(st.none() | TEXT, min_size=2, max_size=2),
+    name=TEXT,
+    reason=TEXT,
+    indent=st.none() | st.integers(0, 2),
+    ascii_only=st.booleans(),
+)
+def test_whatever_a_server_says_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory,
+    values: list[str | None],
+    name: str,
+    reason: str,
+    indent: int | None,
+    ascii_only: bool,
+) -> None:
+    """Over one line or many, with line breaks of any kind in it, escaped or not."""
+    document = json.loads(body_of("n"))
+    document["found"] = dict(zip(("first", "second"), values, strict=True))
+    document["channel"] = document["checkpoints"][0]["after"] = name
+    body = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode()
+    path = tmp_path_factory.getbasetemp() / "whatever.gz"
+    with HistoryFile(path, HEADER) as file:
+        history = History(7, file=file)
+        reply = parse(body, strategy="local", hops=1)
+        history.record(history.issue("local", 1), reply, body)
+        history.record_failure(history.issue("local", 1), reason)
+        file.end()
+    _header, first, second, end = read(path)
+    assert isinstance(first, Probe)
+    assert isinstance(second, Probe)
+    assert (first.reply, second.failed, end) == (reply, reason, End(2))
 
 
 def test_a_history_is_one_json_object_a_line(path: Path) -> None:
