@@ -180,7 +180,9 @@ class ProbeUser(FastHttpUser):
 def failure(response: ResponseContextManager) -> str:
     """Say in a line why there is no 200: the status and what the server said, or the error."""
     if not response.status_code:
-        return str(getattr(response, "error", None) or "no reply")
+        error = getattr(response, "error", None)
+        # The client's own tells the address, nonce included: a reason of its own for each request.
+        return str(getattr(error, "original", None) or error or "no reply")
     said = (response.content or b"").decode(errors="replace").strip().splitlines()
     return f"status {response.status_code}" + (f": {said[0][:120]}" if said else "")
 
