@@ -49,13 +49,14 @@ _COUNTS = (
 def show(checked: Checked, console: Console) -> None:
     """Print the table, the statistics, a worked example for each caught strategy, and the verdict."""
     table = _table(checked)
+    sentences = (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked))
+    lines = [_printable(line) for line in sentences]
     # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
-    console.width = max(
-        console.width, console.measure(table, options=console.options.update(width=1000)).maximum
-    )
+    wide = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, wide, *map(len, lines))
     console.print(table)
-    for line in (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked)):
-        console.print(_printable(line), highlight=False, markup=False)
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
     for name in _caught(checked):
         witness = checked.tallies[name].witness()
         if witness is not None:

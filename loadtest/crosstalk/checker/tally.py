@@ -129,7 +129,7 @@ class Tally:
         for value in foreign_values(probe.nonce, reply.found):
             self.read_by_others.add(value)
         own = any(probe.nonce in checkpoint.read.values() for checkpoint in reply.checkpoints)
-        if not own and any(values for _check, values in readings):
+        if readings and not own:
             self.overwritten.add(probe.nonce)
         if foreign := [values[0] for check, values in readings if check is Check.FOREIGN]:
             channel, order = _place(probe, reply)

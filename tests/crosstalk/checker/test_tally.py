@@ -147,6 +147,16 @@ def test_a_writer_of_long_ago_is_found_by_going_through_once_more(probe: MakePro
     assert checker.tally("local").writers["old"].user == 9
 
 
+def test_adding_up_keeps_no_writer_that_no_example_names(probe: MakeProbe) -> None:
+    total = Checker()
+    for worker in range(4):
+        names = [f"{chr(ord('z') - worker)}{n}" for n in range(EXAMPLES + 1)]
+        part = counted([probe(name, names[n - 1]) for n, name in enumerate(names)])
+        total.merge(part.tallies)
+    tally = total.tally("local")
+    assert set(tally.writers) <= {example.value for example in tally.examples[Kind.FOREIGN]}
+
+
 def test_nothing_is_gone_through_when_nobody_is_wanted(probe: MakeProbe) -> None:
     checker = counted([probe("a", "b"), probe("b", "b")])
 
