@@ -9,7 +9,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from greenlane.app import Request, current_app
 from greenlane.app import request as current_request
 from greenlane.context import Local, LocalStack, release_local
-from greenlane.demo.hazards.hazard import Cell, Hazard, Variant, everywhere
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, Variant, everywhere
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.strategies import ContextOfRequest, Strategy
@@ -138,8 +138,9 @@ class NestedSameApp(Hazard):
     not_applicable: ClassVar[Mapping[str, str]] = {
         name: reason
         for name, reason in everywhere("has one lane for each greenlet by design, and no stack").items()
-        if name != ContextOfRequest.name
+        if name != ContextOfRequest.name and name not in ONE_LANE
     }
+    breaks = ONE_LANE
     broken = ClearsItsLane
     fixed = PushesAndPops
 
