@@ -37,7 +37,7 @@ fuzz: $(VENV)/.ready-dev ## damaged requests for a minute, from a seed that it p
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
 	@$(BIN)/crosstalk prove $(ARGS)
 
-matrix: $(VENV)/.ready ## every hazard, broken and fixed, and every strategy in it: about five minutes
+matrix: $(VENV)/.ready ## every hazard, broken and fixed, and every strategy in it: some four minutes
 	@$(BIN)/crosstalk matrix --report reports/matrix $(ARGS)
 
 locust: $(VENV)/.ready ## Locust's web UI against a server that `make run` started
@@ -52,8 +52,10 @@ check: $(VENV)/.ready-dev ## lint, format, types and tests
 behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tests of each
 	@$(BIN)/python tests/test_behaviours.py
 
-pictures: $(VENV)/.ready ## print the journey of a request into docs/how-a-request-travels.md (maintainers)
+pictures: $(VENV)/.ready ## write what docs/ shows of the program: a request's journey, hazards, the matrix (maintainers)
 	@$(BIN)/python -m greenlane.demo.journey docs
+	@$(BIN)/python -m greenlane.demo.hazards docs
+	@$(BIN)/python -m crosstalk.matrix.publish README.md docs/matrix.json
 
 bench: $(VENV)/.ready ## the benchmarks: beside other servers and Locals; what lanes and orders cost
 	@cd loadtest && ../$(BIN)/python -m bench $(ARGS)

@@ -117,6 +117,7 @@ class Desync(Hazard):
     )
     exercise = Exercise("pipelined")
     own_server = "desync"
+    shown = (UnreadBodies,)
     not_applicable = everywhere("replies change places on the wire, wherever the request keeps its data")
 
     def variants(self) -> Mapping[str, str]:

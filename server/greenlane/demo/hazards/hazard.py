@@ -202,6 +202,7 @@ class Hazard(ABC):
         not_applicable: strategies that this situation says nothing of, each with the reason.
         broken: the variant with the mistake; None where it is no application of this process.
         fixed: the variant without it; None likewise.
+        shown: what else of the code tells what it is about, for the document.
 
     """
 
@@ -219,6 +220,7 @@ class Hazard(ABC):
     not_applicable: ClassVar[Mapping[str, str]] = {}
     broken: ClassVar[type[Variant] | None] = None
     fixed: ClassVar[type[Variant] | None] = None
+    shown: ClassVar[tuple[type, ...]] = ()
 
     def variants(self) -> Mapping[str, str]:
         """Return in a line what each variant does; by default the first of its docstring."""

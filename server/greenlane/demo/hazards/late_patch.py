@@ -57,6 +57,7 @@ class LatePatch(Hazard):
         "https://github.com/gevent/gevent/issues/63",
     )
     own_server = "late-patch"
+    shown = (InThreadLocal,)
     not_applicable = everywhere("it is about the order of a program's start, and the demonstration has one")
 
     def variants(self) -> Mapping[str, str]:
