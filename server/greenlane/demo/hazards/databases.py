@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-PAUSE: Final = 0.002
+PAUSE: Final = 0.001
 """Seconds, on average, between a query and the fetching of its rows."""
 
 ROWS: Final = Table(
@@ -91,7 +91,11 @@ class _Lane(Keeper):
 
 
 class OneCursor(_InRows):
-    """One connection, and one cursor, execute the queries of all requests."""
+    """One connection and one cursor for all, with a lock around each query, and not around its rows."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        self.lock = BoundedSemaphore()
 
     def opened(self, db: SQLHelper) -> None:
         """Connect once, and make the cursor."""
@@ -118,8 +122,7 @@ class _ByCursor(_Lane):
 
     def read(self) -> Reading:
         self._execute("SELECT field, value FROM greenlane_lanes WHERE lane = ?")
-        # Whatever a program does that waits: a line of a log, a look into a cache.
-        gevent.sleep(jitter(PAUSE))
+        gevent.sleep(jitter(PAUSE))  # whatever a program does before it looks at the rows
         try:
             rows = dict(self._shared.cursor.fetchall())
         except self._shared.no_result:  # psycopg's word for rows that somebody else has fetched
@@ -130,7 +133,9 @@ class _ByCursor(_Lane):
         self._execute("DELETE FROM greenlane_lanes WHERE lane = ?")
 
     def _execute(self, statement: str, *values: str) -> None:
-        self._shared.cursor.execute(statement.replace("?", self._shared.mark), (self.name, *values))
+        with self._shared.lock:
+            self._shared.cursor.execute(statement.replace("?", self._shared.mark), (self.name, *values))
+            gevent.sleep(jitter(PAUSE) / 2)  # such as a line of a log
 
 
 class OwnConnection(_InRows):
@@ -185,8 +190,8 @@ class SharedCursor(Hazard):
     )
     cause = (
         "A cursor has the rows of its last query. Between a request's query and the fetching of its rows "
-        "it waits, and others execute theirs. With drivers that know threads, the lock of a connection "
-        "covers a call and not the two together."
+        "it waits, and others execute theirs. A lock that covers the query, as drivers for threads have it "
+        "too, does not cover the two together."
     )
     incidents = (
         "https://github.com/psycopg/psycopg2/issues/1548",
