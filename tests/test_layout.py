@@ -69,7 +69,9 @@ def test_the_locals_need_greenlet_and_nothing_else() -> None:
     assert outside - set(sys.stdlib_module_names) - {"_typeshed"} == {"greenlane", "greenlet"}
 
 
-@pytest.mark.parametrize("path", sorted(CROSSTALK.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(CROSSTALK.rglob("*.py")), ids=lambda path: str(path.relative_to(CROSSTALK))
+)
 def test_crosstalk_never_imports_the_server(path: Path) -> None:
     assert not [name for name in imported(path) if name.partition(".")[0] == "greenlane"]
 

@@ -32,6 +32,13 @@ MOST_CELLS = 11
     "of their own. By default one is started on a free port and stopped again.",
 )
 @click.option(
+    "--counts",
+    multiple=True,
+    metavar="URL",
+    help="Where the servers behind a balancer are counted, such as http://server:8000: each address that "
+    "the name has is one server (may be repeated). By default --host.",
+)
+@click.option(
     "--only",
     multiple=True,
     metavar="PATTERN",
@@ -77,7 +84,7 @@ MOST_CELLS = 11
     metavar="DIR",
     help="Write matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz into DIR.",
 )
-def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: int, hops: int, pause: int,
+def matrix(host: str | None, counts: tuple[str, ...], only: tuple[str, ...], min_requests: int, users: int, hops: int, pause: int,
            seed: int | None, folder: Path | None) -> None:  # fmt: skip
     """Measure every strategy in every hazard, and each hazard broken and fixed.
 
@@ -99,6 +106,7 @@ def matrix(host: str | None, only: tuple[str, ...], min_requests: int, users: in
     check_descriptors(users * MOST_CELLS)
     settings = Settings(
         host=host,
+        counts=counts,
         only=only,
         floor=min_requests,
         users=users,

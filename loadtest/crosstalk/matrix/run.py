@@ -43,6 +43,7 @@ class Settings:
 
     Attributes:
         host: a running server's address; None to start one.
+        counts: where the servers behind that address are counted; empty for there.
         only: patterns of the hazards or cells to measure; empty for all.
         floor: complete requests for each cell.
         users: users at once on each cell.
@@ -54,6 +55,7 @@ class Settings:
     """
 
     host: str | None
+    counts: tuple[str, ...]
     only: tuple[str, ...]
     floor: int
     users: int
@@ -74,7 +76,7 @@ def run(settings: Settings, progress: Progress) -> Checked:
     logging.getLogger("locust.runners").setLevel(logging.ERROR)  # it warns of quick starts
     with ExitStack() as stack:
         host = settings.host or stack.enter_context(running_server(MOST_CONNECTIONS))
-        site = Site(host)
+        site = Site(host, settings.counts)
         listing = site.hazards()
         plan = make_plan(parse(listing), only=settings.only, own_servers=settings.host is None)
         path = stack.enter_context(spooled(settings.history))
@@ -89,7 +91,7 @@ def run(settings: Settings, progress: Progress) -> Checked:
                 seconds[part.name] = round(time.monotonic() - started, 1)
                 progress.done(part, {cell.key: history.tally(cell.key) for cell in part.cells})
             idle, _counts = site.at_idle(LEFT_PATIENCE)
-            file.left(Left(idle.contexts, idle.entries, left, idle.unknown))
+            file.left(Left(idle.contexts, idle.entries, left, idle.unknown, idle.processes))
             file.end(seconds=seconds)
         return check(lambda: read(path))
 
