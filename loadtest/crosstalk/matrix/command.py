@@ -4,6 +4,7 @@ import json
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -47,6 +48,7 @@ MOST_CELLS = 11
 )
 @click.option(
     "--min-requests",
+    "floor",
     type=click.IntRange(1),
     default=options.MATRIX_REQUESTS,
     show_default=True,
@@ -84,8 +86,7 @@ MOST_CELLS = 11
     metavar="DIR",
     help="Write matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz into DIR.",
 )
-def matrix(host: str | None, counts: tuple[str, ...], only: tuple[str, ...], min_requests: int, users: int, hops: int, pause: int,
-           seed: int | None, folder: Path | None) -> None:  # fmt: skip
+def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     """Measure every strategy in every hazard, and each hazard broken and fixed.
 
     Each cell is loaded by Locust over real sockets and judged by what its replies show.
@@ -103,20 +104,14 @@ def matrix(host: str | None, counts: tuple[str, ...], only: tuple[str, ...], min
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
     console, errors = Console(), Console(stderr=True)
-    check_descriptors(users * MOST_CELLS)
+    check_descriptors(options["users"] * MOST_CELLS)
     settings = Settings(
-        host=host,
-        counts=counts,
-        only=only,
-        floor=min_requests,
-        users=users,
+        **options,
         seed=secrets.randbits(32) if seed is None else seed,
-        hops=hops,
-        pause=pause,
         history=None if folder is None else folder / "history.jsonl.gz",
     )
     try:
-        earlier = _earlier(folder, only)
+        earlier = _earlier(folder, settings.only)
         with interruptible(), Bar(errors) as bar:
             found = results.make(run(settings, bar))
     except NothingChosen as error:
