@@ -118,8 +118,8 @@ def own_engine(folder: Path) -> Iterator[Tools]:
             [
                 *("dockerd", "--host", tools.environment["DOCKER_HOST"], "--pidfile", str(folder / "pid")),
                 *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-                # vfs works on any file system, and no bridge but those of the project is needed.
-                *("--storage-driver", "vfs", "--bridge", "none"),
+                # No bridge is needed but those of the project. It takes the best storage that there is.
+                *("--bridge", "none"),
             ],
             stdout=output,
             stderr=output,
