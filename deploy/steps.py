@@ -1,6 +1,6 @@
 """The steps of the trial: what is done with the containers, and what must come of it."""
 
-# ruff: noqa: S603, S607 - it runs programs by their names, and nobody else's words
+# ruff: noqa: S603 - it runs programs by their names, and nobody else's words
 
 import argparse
 import json
@@ -255,7 +255,8 @@ def locust_run(stack: Stack) -> None:
     form = {"user_count": str(stack.options.users), "spawn_rate": str(stack.options.users // 4)}
     form |= {"run_time": f"{stack.options.seconds}s", "host": "http://balancer:8000"}
     wait_until(
-        lambda: len(_state(stack)["workers"]) >= stack.options.workers, "every worker is with the master"
+        lambda: len(json.loads(get(f"{stack.locust}/stats/requests"))["workers"]) >= stack.options.workers,
+        "every worker is with the master",
     )
     get(f"{stack.locust}/swarm", form)
     wait_until(lambda: bool(_state(stack)["final"]), "Locust's master has a verdict")

@@ -16,6 +16,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ PULLED = "python:3.13-slim"
 def main() -> int:
     """Run the trial and return its exit code: 0 when everything was as it must be."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down then, too
     if shutil.which("docker") is None:
         say("FAILED: docker is not installed")
         return 1
