@@ -161,7 +161,7 @@ def check_processes(stack: Stack) -> None:
 
     def all_seen() -> bool:
         seen.update(re.findall(r'greenlane_process_info\{process="([^"]+)"\}', get(f"{stack.site}/metrics")))
-        return len(seen) >= stack.options.servers
+        return bool(len(seen) >= stack.options.servers)
 
     wait_until(all_seen, "every server was given a request")
     say(f"{len(seen)} servers behind the balancer: {', '.join(sorted(seen))}")
