@@ -81,7 +81,16 @@ class Drive(Protocol):
     """Sends requests to a cell, over kept-alive connections or new ones."""
 
     def __call__(
-        self, base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3, fresh: bool = False
+        self,
+        base: str,
+        cell: str,
+        *,
+        fate: str = "",
+        share: float = 0.0,
+        hops: int = 3,
+        fresh: bool = False,
+        connections: int = CONNECTIONS,
+        requests: int = REQUESTS,
     ) -> Seen:
         """Return what came; ``share`` of the requests have the ``fate``, evenly spread."""
 
@@ -93,14 +102,22 @@ def whole(body: bytes) -> Any:
 
 
 def drive(
-    base: str, cell: str, *, fate: str = "", share: float = 0.0, hops: int = 3, fresh: bool = False
+    base: str,
+    cell: str,
+    *,
+    fate: str = "",
+    share: float = 0.0,
+    hops: int = 3,
+    fresh: bool = False,
+    connections: int = CONNECTIONS,
+    requests: int = REQUESTS,
 ) -> Seen:
     seen = Seen()
     every = round(1 / share) if share else 0
     place = urlsplit(base)
 
     def visitor(client: HTTPClient, first: int) -> None:
-        for number in range(first, first + REQUESTS):
+        for number in range(first, first + requests):
             nonce = secrets.token_hex(8)
             doomed = every and number % every == 0
             path = f"/hazards/{cell}?nonce={nonce}&hops={hops}&pause=2" + (f"&fate={fate}" if doomed else "")
@@ -118,9 +135,9 @@ def drive(
                 else:
                     seen.add(nonce, whole(body))
 
-    clients = [HTTPClient.from_url(base, network_timeout=20, concurrency=1) for _ in range(CONNECTIONS)]
+    clients = [HTTPClient.from_url(base, network_timeout=20, concurrency=1) for _ in range(connections)]
     try:
-        visitors = [gevent.spawn(visitor, client, n * REQUESTS) for n, client in enumerate(clients)]
+        visitors = [gevent.spawn(visitor, client, n * requests) for n, client in enumerate(clients)]
         gevent.joinall(visitors, timeout=40, raise_error=True)
         assert all(each.ready() for each in visitors)
     finally:

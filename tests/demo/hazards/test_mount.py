@@ -28,7 +28,7 @@ MOUNTED = [
 ]
 
 
-@pytest.fixture(name="demo")
+@pytest.fixture(name="demo", scope="module")
 def _demo() -> Ops:
     return create_demo(secret_key="for this test")
 
@@ -42,7 +42,7 @@ class Visits(Client):
         return response
 
 
-@pytest.fixture(name="client")
+@pytest.fixture(name="client", scope="module")
 def _client(demo: Ops) -> Client:
     return Visits(demo)
 
