@@ -12,7 +12,6 @@ from gevent.lock import Semaphore
 
 from greenlane.demo import create_demo, notes, strategies
 from greenlane.demo.keeper import FIELDS
-from greenlane.demo.keeper import FIELDS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

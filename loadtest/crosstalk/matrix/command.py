@@ -43,8 +43,8 @@ MOST_CELLS = 11
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, desync/broken). "
-    "With --report, what DIR has of the others is kept.",
+    help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, desync/fixed), "
+    "and the broken variant beside them. With --report, what DIR has of the others is kept.",
 )
 @click.option(
     "--min-requests",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from crosstalk.checker import Outcome
-from crosstalk.matrix.listing import FIXED, Hazard
+from crosstalk.matrix.listing import BROKEN, FIXED, Hazard
 
 
 class NothingChosen(ValueError):  # noqa: N818 - names what is wrong
@@ -69,7 +69,8 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_se
     Args:
         hazards: as the server lists them.
         only: patterns, as of a shell, of a hazard's name (``keep-alive``) or of a cell's
-            (``*/local``, ``keep-alive/broken``). Empty for all.
+            (``*/local``, ``keep-alive/fixed``). Empty for all. The broken variant of each
+            hazard is measured besides: where nothing is caught, nothing is shown.
         own_servers: whether servers may be started beside the one under test.
 
     Raises:
@@ -94,7 +95,13 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_se
         for pattern in only:
             if not any(_matches(cell, pattern) for cell in cells):
                 raise NothingChosen(f"{pattern!r} matches no cell")
-        cells = [cell for cell in cells if any(_matches(cell, pattern) for pattern in only)]
+        chosen = [cell for cell in cells if any(_matches(cell, pattern) for pattern in only)]
+        hazards_of_them = {cell.hazard.name for cell in chosen}
+        cells = [
+            cell
+            for cell in cells
+            if cell in chosen or (cell.hazard.name in hazards_of_them and cell.strategy == BROKEN)
+        ]
     return Plan(tuple(_parts(cells)), not_applicable)
 
 

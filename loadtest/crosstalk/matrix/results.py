@@ -74,6 +74,11 @@ class CellResult:
         return f"{self.hazard}/{self.strategy}"
 
     @property
+    def must_be_caught(self) -> bool:
+        """Whether it is known to be broken."""
+        return Outcome.ISOLATED.value not in self.expected
+
+    @property
     def surprising(self) -> bool:
         """Whether it was judged otherwise than the server says."""
         return self.outcome not in self.expected

@@ -20,6 +20,11 @@ def judge(results: Results) -> Finding:
     order = list(Verdict)
     found = [(_verdict(cell), _say(cell)) for cell in results.cells.values() if cell.surprising]
     found += [
+        (Verdict.BLIND, f"nothing broken was measured in {hazard}: what held there proves nothing")
+        for hazard in dict.fromkeys(cell.hazard for cell in results.cells.values())
+        if not any(cell.hazard == hazard and cell.must_be_caught for cell in results.cells.values())
+    ]
+    found += [
         (Verdict.LEAK, f"{count:+,} {kind} contexts pushed and not popped when all was over")
         for kind, count in results.contexts.items()
     ]
@@ -36,8 +41,7 @@ def _verdict(cell: CellResult) -> Verdict:
     blind, or inconclusive where nothing was shown at all.
     """
     verdict = _BY_OUTCOME[Outcome(cell.outcome)]
-    must_be_caught = Outcome.ISOLATED.value not in cell.expected
-    return Verdict.BLIND if must_be_caught and verdict is not Verdict.INCONCLUSIVE else verdict
+    return Verdict.BLIND if cell.must_be_caught and verdict is not Verdict.INCONCLUSIVE else verdict
 
 
 def _say(cell: CellResult) -> str:

@@ -52,11 +52,13 @@ def test_no_server_is_started_beside_one_that_is_given(describe: Describe) -> No
     ("only", "keys"),
     [
         (["one"], ["one/local", "one/gevent-local", "one/broken", "one/fixed"]),
-        (["*/local"], ["one/local", "two/local"]),
-        (["two/fixed", "one/b*"], ["one/broken", "two/fixed"]),
+        (["*/local"], ["one/local", "one/broken", "two/local", "two/broken"]),
+        (["two/fixed", "one/b*"], ["one/broken", "two/broken", "two/fixed"]),
     ],
 )
-def test_a_choice_by_hazard_and_by_cell(describe: Describe, only: list[str], keys: list[str]) -> None:
+def test_a_choice_by_hazard_and_by_cell_has_the_broken_variant_beside_it(
+    describe: Describe, only: list[str], keys: list[str]
+) -> None:
     hazards = parse({"hazards": [describe("one"), describe("two")]})
     assert [cell.key for cell in make_plan(hazards, only=only).cells] == keys
 

@@ -26,9 +26,9 @@ def test_a_matrix_that_is_as_it_should_be_is_isolated(results: MakeResults) -> N
     ],
 )
 def test_a_cell_that_has_to_hold_and_does_not(
-    results: MakeResults, cell: Result, outcome: str, verdict: Verdict
+    results: MakeResults, cell: Result, caught: Result, outcome: str, verdict: Verdict
 ) -> None:
-    found = judge(results(cell(outcome=outcome, reasons=("as was seen",))))
+    found = judge(results(cell(outcome=outcome, reasons=("as was seen",)), caught()))
     assert found.verdict is verdict
     assert found.reasons == (f"keep-alive/local is {outcome} and not isolated: as was seen",)
 
@@ -74,6 +74,16 @@ def test_the_gravest_surprise_is_the_verdict_and_all_are_told(
         "keep-alive/broken",
         "keep-alive/local",
     ]
+
+
+def test_what_holds_where_nothing_broken_was_measured_proves_nothing(
+    results: MakeResults, cell: Result
+) -> None:
+    found = judge(results(cell(), cell(strategy="fixed")))
+    assert (found.verdict, found.reasons) == (
+        Verdict.BLIND,
+        ("nothing broken was measured in keep-alive: what held there proves nothing",),
+    )
 
 
 def test_contexts_that_are_left_are_a_leak(results: MakeResults) -> None:
