@@ -207,6 +207,15 @@ def test_replies_that_are_off_by_a_fixed_number_are_a_row(
         assert checker.tally("local").anomalies()[Kind.OFF_BY_ONE] == length
 
 
+def test_a_row_ends_where_the_shift_changes(probe: MakeProbe) -> None:
+    """Another reply is left behind, and later one is taken away: the last victim alone is no row."""
+    checker = Checker()
+    for number, writer in enumerate((0, 1, 2, 2, 3, 5), 1):
+        checker.add(probe(f"n{number}", f"n{writer}", connection=1, began=10.0 * number))
+    found = [(row.shift, row.nonces) for row in rows(checker.tally("local").victims)]
+    assert found == [(1, ("n1", "n2", "n3")), (2, ("n4", "n5"))]
+
+
 @given(order=st.permutations(range(1, 12)))
 def test_foreign_readings_in_no_order_are_no_row(probe: MakeProbe, order: list[int]) -> None:
     """Each reads somebody's value on a connection of its own: a shared object, and not a shifted reply."""

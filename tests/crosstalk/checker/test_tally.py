@@ -250,17 +250,21 @@ def test_a_million_anomalies_take_no_more_room_than_a_thousand(probe: MakeProbe)
     st.lists(st.integers(0, 9_999), max_size=3_000),
 )
 def test_samples_add_up_too(one: list[int], other: list[int]) -> None:
+    """Also one that holds all with one that holds a share."""
+
     def sampled(numbers: list[int]) -> Sample:
         sample = Sample()
-        for number in [*numbers, *range(0, 5_000, 2)]:
+        for number in numbers:
             sample.add(f"u{number}")
         return sample
 
-    merged = sampled(one)
-    merged.merge(sampled(other))
-    assert merged == sampled(other + one)
-    assert merged.level > 0
-    assert SAMPLE / 4 < len(merged.nonces) <= SAMPLE
+    many = [*one, *range(0, 5_000, 2)]
+    for first, second in ((many, other), (other, many)):
+        merged = sampled(first)
+        merged.merge(sampled(second))
+        assert merged == sampled(other + many)
+        assert merged.level > 0
+        assert SAMPLE / 4 < len(merged.nonces) <= SAMPLE
 
 
 def test_the_earliest_victims_of_a_channel_are_kept() -> None:
