@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test exhaustive fuzz loadtest matrix locust check install behaviours pictures bench soak lock clean
+.PHONY: help run tour test exhaustive fuzz loadtest matrix locust containers check install behaviours pictures bench soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: $(VENV)/.ready-dev ## lint, format, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
+
+containers: ## try docker-compose.yml for real: three servers, a balancer, a server lost in mid-run (needs Docker)
+	@$(PYTHON) deploy/trial.py $(ARGS)
 
 behaviours: $(VENV)/.ready-dev ## list what it must do, row by row, with the tests of each
 	@$(BIN)/python tests/test_behaviours.py
