@@ -24,6 +24,7 @@ from crosstalk.checker import (
     check,
     conclude,
 )
+from crosstalk.checker.checker import RECENT
 
 MakeProbe = Callable[..., Probe]
 CELLS = {"shared": Cell("control", 1), "local": Cell("subject", 2, locals=("local",))}
@@ -81,6 +82,15 @@ def test_what_is_lacking_is_told(
     checked = check(lambda: change(records))
     assert checked.finding.verdict is verdict
     assert reason in " ".join(checked.finding.reasons)
+
+
+def test_a_writer_of_long_ago_is_looked_for_in_the_whole_history(probe: MakeProbe) -> None:
+    own = [probe(f"n{number}", f"n{number}") for number in range(RECENT)]
+    checked = check(lambda: [HEADER, probe("old", "old", user=9), *own, probe("late", "old", user=3)])
+    witness = checked.tallies["local"].witness()
+    assert witness is not None
+    assert witness.writer is not None
+    assert witness.writer.user == 9
 
 
 def test_cross_talk_in_what_is_left_of_a_history_is_told(records: list[Record], probe: MakeProbe) -> None:

@@ -217,6 +217,18 @@ def test_a_value_that_crossed_is_told_before_one_that_was_gone(probe: MakeProbe)
     assert (witness.anomaly.reader.nonce, witness.anomaly.value) == ("b", "c")
 
 
+@pytest.mark.parametrize("crossed_at", [1, 2])
+def test_of_one_request_the_checkpoint_at_which_a_value_crossed_is_told(
+    probe: MakeProbe, crossed_at: int
+) -> None:
+    reads = [{"first": "a", "second": None}, {"first": "b", "second": "a"}]
+    tally = counted([probe("a", *(reads if crossed_at == 2 else reversed(reads))), probe("b", "b")]).tally(
+        "local"
+    )
+    (example,) = tally.examples[Kind.TORN]
+    assert (example.checkpoint, example.value) == (crossed_at, "b")
+
+
 def test_examples_are_kept_up_to_a_bound_and_counted_beyond(probe: MakeProbe) -> None:
     size = 3 * EXAMPLES
     checker = counted([probe(f"n{number}", f"n{(number + 1) % size}") for number in range(size)])
