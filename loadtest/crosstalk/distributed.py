@@ -4,23 +4,26 @@ A worker judges every reply itself, and sends what it has counted with Locust's 
 reports, each time all of it: a report that gets lost is made good by the next. When the
 run ends, the master asks every worker to stop its users, let their requests finish, and
 tell what it has counted in the end. One that does not leaves the run without a proof.
+
+Is given Locust's runners, and imports Locust for types alone.
 """
 
 import json
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.lock import RLock
-from locust.env import Environment
-from locust.rpc.protocol import Message
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from crosstalk.checker import Checker, Tally
 from crosstalk.history import History
-from crosstalk.users import TIMEOUT
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.rpc.protocol import Message
+    from locust.runners import MasterRunner, WorkerRunner
 
 logger = logging.getLogger("crosstalk")
 
@@ -30,8 +33,11 @@ FINISH, FINAL = "crosstalk-finish", "crosstalk-final"
 COUNTED = "crosstalk"
 """The key under which Locust's reports to the master have what was counted."""
 
-PATIENCE = TIMEOUT + 15
-"""Seconds that a worker may take to stop its users and answer: a request may take :data:`TIMEOUT`."""
+PATIENCE = 75.0
+"""Seconds that a worker may take to stop its users and answer: some more than a request may take."""
+
+MISSING = "missing"
+"""What Locust calls the state of a worker whose heart has not beaten for three seconds."""
 
 
 def _packed(run: str, tallies: Mapping[str, Tally]) -> dict[str, str]:
@@ -50,7 +56,7 @@ class Worker:
 
     """
 
-    def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
+    def __init__(self, environment: "Environment", runner: "WorkerRunner") -> None:
         self._runner = runner
         self._run = ""
         self._history: History | None = None
@@ -69,7 +75,7 @@ class Worker:
             self._runner.stop()
             self._runner.send_message(FINAL, self._counted())
 
-    def _finish(self, environment: Environment, msg: Message) -> None:
+    def _finish(self, environment: "Environment", msg: "Message") -> None:
         if msg.data["run"] != self._run:  # it came too late to be given users
             self._run, self._history = msg.data["run"], None
         self.end()
@@ -89,7 +95,7 @@ class Master:
 
     """
 
-    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+    def __init__(self, environment: "Environment", runner: "MasterRunner") -> None:
         self._runner = runner
         self._run = ""
         self._going_on = False
@@ -145,7 +151,7 @@ class Master:
 
     def _gone(self, worker: str) -> bool:
         client = self._runner.clients.get(worker)
-        return client is None or client.state == STATE_MISSING
+        return client is None or client.state == MISSING
 
     def _join(self, client_id: str) -> None:
         if self._going_on:
@@ -155,7 +161,7 @@ class Master:
         if client_id not in self._final and COUNTED in data:
             self._take(client_id, data[COUNTED])
 
-    def _take_final(self, environment: Environment, msg: Message) -> None:
+    def _take_final(self, environment: "Environment", msg: "Message") -> None:
         if self._take(msg.node_id, msg.data):
             self._final.add(msg.node_id)
 

@@ -3,14 +3,17 @@
 By Locust's own extension points: ``extended_tabs`` and ``extended_tables`` among the
 template's arguments, and ``extended_stats`` in what the page asks for every two seconds.
 The page makes text of every cell, so that nothing a server says can be markup.
+Is given Locust's web UI, and imports Locust for types alone.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, jsonify, request
-from locust.web import WebUI
+
+if TYPE_CHECKING:
+    from locust.web import WebUI
 
 KEY = "cross-talk"
 
@@ -30,7 +33,7 @@ State = Callable[[], dict[str, Any]]
 """Returns what is known of the run: :meth:`crosstalk.running.Run.state`, with ``workers``."""
 
 
-def install(web_ui: WebUI, state: State) -> None:
+def install(web_ui: "WebUI", state: State) -> None:
     """Add the tab to ``web_ui``."""
     web_ui.template_args["extended_tabs"] = [{"title": "Cross-talk", "key": KEY}]
     web_ui.template_args["extended_tables"] = [
