@@ -81,9 +81,8 @@ def verdict(log: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("end", ["", "/"])
-def test_it_proves_the_subjects_and_catches_the_controls_in_one_run(serve: Serve, end: str) -> None:
-    done = locust(serve() + end)
+def test_it_proves_the_subjects_and_catches_the_controls_in_one_run(serve: Serve) -> None:
+    done = locust(serve())
     assert (done.returncode, verdict(done.stderr)) == (0, "ISOLATED"), done.stderr
     for name in SUBJECTS | CONTROLS:
         assert name in done.stderr
