@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket as gevent_socket
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from gevent.server import StreamServer
 
 from crosstalk.matrix import raw
@@ -147,6 +147,21 @@ def test_a_client_goes_away_after_the_first_piece_and_the_server_notices(serve: 
     assert asked[0].startswith(b"GET /stream?a=b HTTP/1.1\r\nHost: 127.0.0.1\r\n")
     assert b"\r\nX-Nonce: n\r\n" in asked[0]
     assert noticed.wait(20)
+
+
+def test_the_connection_is_reset_even_when_nothing_was_left_to_read(serve: Serve) -> None:
+    ended: AsyncResult[object] = AsyncResult()
+
+    def answer(peer: Any) -> None:
+        read_heads(peer, 1)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        try:
+            ended.set(peer.recv(1))
+        except OSError as error:
+            ended.set(error)
+
+    assert raw.abandon(*serve(answer), "/stream", timeout=20) == b"first"
+    assert isinstance(ended.get(timeout=20), ConnectionResetError)
 
 
 def test_a_stream_that_is_refused_is_told_with_its_status(serve: Serve) -> None:
