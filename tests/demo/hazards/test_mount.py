@@ -201,6 +201,14 @@ def test_a_carrier_that_disagrees_is_named(client: Client, cell: str) -> None:
     assert response.get_json()["parameter"] == "request.body"
 
 
+@pytest.mark.parametrize("cell", ["keep-alive/broken", "stream-after-pop/fixed", "keep-alive/local"])
+def test_another_method_is_refused(client: Client, cell: str) -> None:
+    response = client.put(f"/hazards/{cell}?nonce=a")
+    assert response.status_code == 405
+    assert "error" in response.get_json()
+    assert {"GET", "POST"} <= set(response.headers["Allow"].split(", "))
+
+
 @pytest.mark.parametrize("strategy", ["broken", "fixed", "local"])
 @pytest.mark.parametrize("hazard", ["keep-alive", "raise-early", "stream-after-pop", "pool-residue"])
 def test_a_large_body_is_refused(client: Client, hazard: str, strategy: str) -> None:

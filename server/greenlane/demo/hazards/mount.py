@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import gevent
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from greenlane.app import App, Request, Response, abort, request
 from greenlane.context import LocalManager
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "/hazards/"
 
 VARIANTS: Final = ("broken", "fixed")
+
+METHODS: Final = ("GET", "HEAD", "POST")
 
 NAMES: Final = tuple(strategy.name for strategy in STRATEGIES)
 
@@ -75,6 +77,8 @@ class HazardSite:
                 return app(environ, start_response)
             name = path.removeprefix(PREFIX)
             try:
+                if name in self._variants and environ["REQUEST_METHOD"] not in METHODS:
+                    raise MethodNotAllowed(METHODS)
                 limit = self._time_limit(name, Request(environ))
                 return _limited(cells.get(name, app), limit, environ, start_response)
             except Doom as error:
@@ -83,6 +87,9 @@ class HazardSite:
                 response = json_response({"error": str(error), "parameter": error.parameter}, status=400)
             except HTTPException as error:
                 response = json_response({"error": error.description}, status=error.code or 500)
+                response.headers.extend(
+                    (name, value) for name, value in error.get_headers(environ) if name != "Content-Type"
+                )
             return not_stored(response)(environ, start_response)
 
         return application
