@@ -18,7 +18,7 @@ from greenlane.demo.hazards.hazard import Cell, Exercise, Hazard, Variant, every
 from greenlane.demo.hazards.poisoned_resp import Connection, LineServer
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.pages import json_response, not_stored
-from greenlane.demo.parameters import ParameterError, Parameters
+from greenlane.demo.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,16 +92,17 @@ class _Pooled(Variant):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Probe over a pooled connection; a doomed request is cancelled in its first call."""
         parameters = Parameters.of(Request(environ))
-        if parameters.fate not in ("", "cancel"):
-            raise ParameterError("fate", "is cancel, or none")
+        cancelling = gevent.Timeout(0)
         try:
             with self.pool.places, self.connection() as connection:
                 probe = self.cell.probe(keeper := _Echoed(connection), parameters)
                 if parameters.fate:
                     probe.write()
-                    _read_in_no_time(keeper)
+                    _read_until(cancelling, keeper)
                 response = self.cell.reply(probe.run(), channel=f"connection {connection.number}")
-        except gevent.Timeout:
+        except gevent.Timeout as caught:
+            if caught is not cancelling:
+                raise
             response = not_stored(json_response({"doomed": "cancel"}, status=503))
         except ValueError as error:
             raise ServiceUnavailable(f"REDIS_URL cannot be used: {error}") from None
@@ -110,8 +111,8 @@ class _Pooled(Variant):
         return response(environ, start_response)
 
 
-def _read_in_no_time(keeper: Keeper) -> Never:
-    with gevent.Timeout(0):
+def _read_until(cancelling: gevent.Timeout, keeper: Keeper) -> Never:
+    with cancelling:
         while True:  # a reply that was there at once was no cancelled call
             keeper.read()
 
