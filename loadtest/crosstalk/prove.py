@@ -24,6 +24,7 @@ from crosstalk.proof import Part, Settings, facts, header, role_of
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
 from crosstalk.users import TIMEOUT, Load, bound_user
+from crosstalk.writing import check_written, writing
 
 
 class UnknownStrategy(ValueError):  # noqa: N818 - names what is wrong
@@ -84,10 +85,7 @@ def run(settings: Settings, progress: Progress) -> Proof:
             for role in ("control", "observed")
         }
         path = stack.enter_context(spooled(settings.history))
-        try:
-            file = stack.enter_context(HistoryFile(path, header(settings, site.base, strategies, subjects)))
-        except OSError as error:
-            raise CannotRun(f"the history cannot be written: {error}") from None
+        file = stack.enter_context(writing(path, header(settings, site.base, strategies, subjects)))
         running = _Running(site, file, History(settings.seed, file=file), progress)
         _load_controls(running, settings, others)
         _load_subjects(running, settings, subjects)
@@ -95,7 +93,7 @@ def run(settings: Settings, progress: Progress) -> Proof:
         file.left(Left(idle.contexts, idle.entries, unknown=idle.unknown, processes=idle.processes))
         file.end(**facts(running.parts, counts))
         file.close()
-        _check_written(file)
+        check_written(file)
         return Proof(check(lambda: read(path)), running.html)
 
 
@@ -174,14 +172,9 @@ def _wait(running: _Running, part: Part, duration: float, floor: int, started: f
         enough = least >= floor
         share = min(1.0, least / floor) if is_control else min(elapsed / duration, 1.0)
         running.progress(part, share, tallies)
-        _check_written(running.file)
+        check_written(running.file)
         if elapsed >= duration * (1 if is_control else 2):
             return
         if enough and (is_control or elapsed >= duration):
             return
         gevent.sleep(0.25)
-
-
-def _check_written(file: HistoryFile) -> None:
-    if file.error is not None:
-        raise CannotRun(f"the history cannot be written: {file.error}")

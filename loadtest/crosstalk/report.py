@@ -16,6 +16,7 @@ from crosstalk.checker.evidence import rows
 from crosstalk.checker.statistics import clopper_pearson, exact_bound, log10_unseen, rule_of_three
 from crosstalk.files import write_whole
 from crosstalk.proof import Part, parts_of
+from crosstalk.text import printable
 
 SCHEMA = 1
 """The version of the JSON report; raised when a field changes its meaning or goes."""
@@ -31,7 +32,6 @@ _STYLES = {
     Verdict.INCONCLUSIVE: "bold yellow",
 }
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _COUNTS = (
     "requests",
@@ -50,7 +50,7 @@ def show(checked: Checked, console: Console) -> None:
     """Print the table, the statistics, a worked example for each caught strategy, and the verdict."""
     table = _table(checked)
     sentences = (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked))
-    lines = [_printable(line) for line in sentences]
+    lines = [printable(line) for line in sentences]
     # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
     wide = console.measure(table, options=console.options.update(width=1000)).maximum
     console.width = max(console.width, wide, *map(len, lines))
@@ -66,7 +66,7 @@ def show(checked: Checked, console: Console) -> None:
     console.print()
     console.print(Text.assemble("verdict: ", (verdict.value, _STYLES[verdict])))
     for reason in checked.finding.reasons:
-        console.print(f"  {_printable(reason)}", highlight=False, markup=False)
+        console.print(f"  {printable(reason)}", highlight=False, markup=False)
     if verdict is Verdict.ISOLATED:
         console.print("  every control was caught in the same run, nothing was left at idle", highlight=False)
 
@@ -75,7 +75,7 @@ def _table(checked: Checked) -> Table:
     host, seed = checked.header.settings.get("host", ""), checked.header.seed
     table = Table(
         # As text: rich would take what stands in brackets, such as an IPv6 address, for markup.
-        title=Text(_printable(f"crosstalk prove {host}  seed {seed}"), style="table.title"),
+        title=Text(printable(f"crosstalk prove {host}  seed {seed}"), style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -95,7 +95,7 @@ def _table(checked: Checked) -> Table:
 def _add_row(table: Table, checked: Checked, name: str) -> None:
     tally, verdict = checked.tallies[name], checked.findings[name].verdict
     table.add_row(
-        Text(_printable(name)),
+        Text(printable(name)),
         checked.header.cells[name].role,
         f"{tally.requests:,}",
         f"{tally.failed:,}",
@@ -205,8 +205,8 @@ def _example(name: str, witness: Witness) -> Text:
     ]
     if anomaly.value is not None:
         lines.append(f"  written by  {'nobody in this run' if writer is None else _who(writer)}")
-    shown = map(_printable, [*lines, *_timeline(witness)])
-    return Text.assemble((_printable(name), "bold"), "\n".join(shown))
+    shown = map(printable, [*lines, *_timeline(witness)])
+    return Text.assemble((printable(name), "bold"), "\n".join(shown))
 
 
 def _timeline(witness: Witness) -> list[str]:
@@ -222,15 +222,6 @@ def _timeline(witness: Witness) -> list[str]:
 def _who(party: Party) -> str:
     on = "an unknown greenlet (no reply)" if party.greenlet is None else f"greenlet {party.greenlet:#x}"
     return f"user {party.user} on {on}"
-
-
-def _printable(text: str) -> str:
-    """Return a line as any terminal or file takes it.
-
-    A server may say anything, also half a surrogate or what a terminal takes for a command.
-    """
-    text = _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def document(checked: Checked) -> dict[str, Any]:

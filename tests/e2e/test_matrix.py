@@ -134,6 +134,20 @@ def test_a_report_that_is_none_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "matrix.json").read_text() == "something else"
 
 
+def test_a_history_that_cannot_be_made_is_told_of_at_once(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl.gz").mkdir()
+    done = matrix("--only", "shared-object", "--report", str(tmp_path))
+    assert done.returncode == 14
+    assert "the history cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_that_was_measured_otherwise_is_not_added_to(tmp_path: Path) -> None:
+    assert matrix("--only", "shared-object/local", "--report", str(tmp_path)).returncode == 0
+    done = matrix("--only", "keep-alive/local", "--report", str(tmp_path), "--min-requests", "61")
+    assert (done.returncode, "cannot be added to" in done.stderr) == (2, True)
+
+
 def test_without_a_server_there_is_no_matrix() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -46,7 +46,9 @@ class Outcome(Enum):
     MISSING = "missing"
     """A check found nothing where the own nonce should be."""
     INCONCLUSIVE = "inconclusive"
-    """No overlap, too few requests, or failed requests."""
+    """Too few requests, failed requests, or something that is not known."""
+    NO_OVERLAP = "no-overlap"
+    """All that, but the requests ran one after another: nothing could have been mixed up."""
     ISOLATED = "isolated"
     """None of these."""
 

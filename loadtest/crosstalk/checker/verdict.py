@@ -27,6 +27,7 @@ _VERDICTS = {
     Outcome.LEAK: Verdict.LEAK,
     Outcome.MISSING: Verdict.INCONCLUSIVE,
     Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    Outcome.NO_OVERLAP: Verdict.INCONCLUSIVE,
     Outcome.ISOLATED: Verdict.ISOLATED,
 }
 
@@ -133,9 +134,13 @@ def one_thread(case: Case) -> Iterator[str]:
 
 
 def counted_at_idle(case: Case) -> Iterator[str]:
-    """Where the server counts what the cell leaves, it did."""
-    if case.cell.counts_left and case.name not in case.left.left:
+    """Where the servers count what the cell leaves, all that served it did."""
+    if not case.cell.counts_left:
+        return
+    if case.name not in case.left.left:
         yield f"what is left at idle is not known: {case.left.unknown or 'it was not counted'}"
+    elif reason := _not_counted([case.tally], case.left):
+        yield f"what is left at idle is not known: {reason}"
 
 
 def whole(case: Case) -> Iterator[str]:
@@ -152,27 +157,27 @@ CELL_CLAIMS: tuple[tuple[Outcome, CellClaim], ...] = (
     (Outcome.MISSING, none_missing),
     (Outcome.INCONCLUSIVE, floor_met),
     (Outcome.INCONCLUSIVE, none_failed),
-    (Outcome.INCONCLUSIVE, in_flight_together),
-    (Outcome.INCONCLUSIVE, interleaved),
     (Outcome.INCONCLUSIVE, one_thread),
     (Outcome.INCONCLUSIVE, counted_at_idle),
     (Outcome.INCONCLUSIVE, whole),
+    (Outcome.NO_OVERLAP, in_flight_together),
+    (Outcome.NO_OVERLAP, interleaved),
 )
 
 
 def judge_cell(case: Case, claims: Sequence[tuple[Outcome, CellClaim]] = CELL_CLAIMS) -> CellFinding:
-    """Return what came of one cell: the first outcome that something speaks for."""
-    for outcome, group in groupby(claims, key=lambda each: each[0]):
-        reasons = tuple(reason for _outcome, claim in group for reason in claim(case))
-        if reasons and outcome is Outcome.MISSING:
-            # It says what is wrong; what else is lacking is told too.
-            lacking = [claim for later, claim in claims if later is Outcome.INCONCLUSIVE]
-            reasons += tuple(reason for claim in lacking for reason in claim(case))
-        if reasons:
-            return CellFinding(outcome, reasons)
-    return CellFinding(
-        Outcome.ISOLATED, (f"0 of {case.tally.requests:,} requests met data that was not their own",)
-    )
+    """Return what came of one cell: the first outcome that something speaks for.
+
+    Where something is lacking, whatever else is lacking is told too.
+    """
+    spoken = [(outcome, reason) for outcome, claim in claims for reason in claim(case)]
+    if not spoken:
+        return CellFinding(
+            Outcome.ISOLATED, (f"0 of {case.tally.requests:,} requests met data that was not their own",)
+        )
+    first = spoken[0][0]
+    alike = (first,) if first in (Outcome.CROSS_TALK, Outcome.LEAK) else tuple(Outcome)
+    return CellFinding(first, tuple(reason for outcome, reason in spoken if outcome in alike))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,13 +311,20 @@ def uncounted(run: Run) -> str | None:
     if run.left.unknown is not None:
         return run.left.unknown
     subjects = run.of_role("subject")
-    processes = {process for name in subjects for process, _thread in run.tallies[name].threads}
-    if run.left.processes:
-        if strangers := processes.difference(run.left.processes):
-            return f"{len(strangers)} of {len(processes)} processes that served the requests were not counted"
-    elif len(processes) > 1:
-        return f"{len(processes)} processes served the requests, and the counts are one process's"
+    if reason := _not_counted([run.tallies[name] for name in subjects], run.left):
+        return reason
     names = [name for subject in subjects for name in run.cells[subject].locals]
     if absent := [name for name in dict.fromkeys(names) if name not in run.left.entries]:
         return f"the entries of {', '.join(absent)} are not counted"
+    return None
+
+
+def _not_counted(tallies: Sequence[Tally], left: Left) -> str | None:
+    """Say which of the processes that served these requests were not counted, if any were not."""
+    processes = {process for tally in tallies for process, _thread in tally.threads}
+    if left.processes:
+        if strangers := processes.difference(left.processes):
+            return f"{len(strangers)} of {len(processes)} processes that served the requests were not counted"
+    elif len(processes) > 1:
+        return f"{len(processes)} processes served the requests, and the counts are one process's"
     return None

@@ -3,6 +3,7 @@
 import json
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from crosstalk.matrix.run import Settings, run
 from crosstalk.matrix.verdict import judge
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.site import CannotRun
+
+HISTORY = "history.jsonl.gz"
+"""The history's name in the folder of a report; of a run that adds to one, with a number."""
 
 MOST_CELLS = 11
 """Cells of one hazard, which are loaded at once: the strategies, broken, and fixed."""
@@ -108,10 +112,13 @@ def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     settings = Settings(
         **options,
         seed=secrets.randbits(32) if seed is None else seed,
-        history=None if folder is None else folder / "history.jsonl.gz",
+        history=None if folder is None else folder / HISTORY,
     )
+    earlier = _earlier(folder, settings)
+    if earlier is not None and settings.history is not None:
+        number = len(earlier.histories) + 1
+        settings = replace(settings, history=settings.history.with_name(f"history-{number}.jsonl.gz"))
     try:
-        earlier = _earlier(folder, settings.only)
         with interruptible(), Bar(errors) as bar:
             found = results.make(run(settings, bar))
     except NothingChosen as error:
@@ -122,8 +129,10 @@ def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     except KeyboardInterrupt:
         errors.print("crosstalk: interrupted, no verdict", highlight=False)
         sys.exit(INTERRUPTED)
+    if settings.history is not None:
+        found = replace(found, histories=(settings.history.name,))
     if earlier is not None:
-        found = found.on_top_of(earlier)
+        found = _added(found, earlier, errors)
     finding = judge(found)
     show.show(found, finding, console)
     if folder is not None:
@@ -131,19 +140,33 @@ def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     sys.exit(finding.verdict.exit_code)
 
 
-def _earlier(folder: Path | None, only: tuple[str, ...]) -> Results | None:
+def _earlier(folder: Path | None, settings: Settings) -> Results | None:
     """Make the folder, and return the report in it that this run will add to."""
     if folder is None:
         return None
     check_writable(folder, "--report")
+    if not settings.only:
+        return None
     try:
-        return report.read(folder) if only else None
+        found = report.read(folder)
+        if found is not None and found.settings != settings.as_document():
+            raise NotAMatrix(f"it was measured with {results.listed(found.settings)}")
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--report") from None
     except NotAMatrix as error:
-        raise click.BadParameter(
-            f"{folder / report.JSON} cannot be added to: {error}", param_hint="--report"
-        ) from None
+        reason = f"{folder / report.JSON} cannot be added to: {error}"
+        raise click.BadParameter(reason, param_hint="--report") from None
+    return found
+
+
+def _added(found: Results, earlier: Results, errors: Console) -> Results:
+    try:
+        return found.on_top_of(earlier)
+    except NotAMatrix as error:
+        errors.print(
+            f"crosstalk: the earlier report cannot be added to: {error}", style="red", highlight=False
+        )
+        sys.exit(CANNOT_RUN)
 
 
 def _write(found: Results, finding: Finding, folder: Path, console: Console, errors: Console) -> None:

@@ -3,6 +3,7 @@
 Nothing here imports Locust.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from crosstalk.checker.kinds import Outcome
 
 BROKEN, FIXED = VARIANTS = ("broken", "fixed")
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 EXERCISES = ("kept-alive", "fresh", "stream", "abandoned", "pipelined", "cached", "self-test")
 
@@ -82,7 +85,7 @@ def _hazard(each: Mapping[str, Any]) -> Hazard:
     if not {*VARIANTS} <= {*each["variants"]}:
         raise ValueError(f"{each['name']!r} lacks a variant")
     return Hazard(
-        name=_text(each["name"]),
+        name=_name(each["name"]),
         summary=_text(each["summary"]),
         shows=_text(each["shows"]),
         exercise=exercise,
@@ -90,9 +93,9 @@ def _hazard(each: Mapping[str, Any]) -> Hazard:
         alone=bool(each["alone"]),
         own_server=each["own_server"],
         counts_left=bool(each["counts_left"]),
-        variants={_text(name): _text(what) for name, what in each["variants"].items()},
-        strategies={_text(name): _outcome(outcome) for name, outcome in each["strategies"].items()},
-        not_applicable={_text(name): _text(reason) for name, reason in each["not_applicable"].items()},
+        variants={_name(name): _text(what) for name, what in each["variants"].items()},
+        strategies={_name(name): _outcome(outcome) for name, outcome in each["strategies"].items()},
+        not_applicable={_name(name): _text(reason) for name, reason in each["not_applicable"].items()},
     )
 
 
@@ -104,4 +107,11 @@ def _outcome(name: object) -> Outcome:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _name(value: object) -> str:
+    """Return a name that is a part of an address, and of a cell's key, without any more ado."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name")
     return value

@@ -6,7 +6,7 @@ results add up: the cells of a later run replace those of an earlier one.
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,9 +14,14 @@ from crosstalk.checker import Checked, Outcome, Party, Tally, Witness
 from crosstalk.checker.statistics import clopper_pearson, rule_of_three
 from crosstalk.matrix.listing import parse
 from crosstalk.matrix.plan import PlannedCell, make_plan
+from crosstalk.text import printable, printable_all
 
 SCHEMA = 1
 """The version of the JSON report; raised when a field changes its meaning or goes."""
+
+
+OWN_SERVER = "its own"
+"""The server's name in the settings where a matrix has started one."""
 
 
 class NotAMatrix(ValueError):  # noqa: N818 - the file is what is wrong
@@ -91,13 +96,15 @@ class Results:
     Attributes:
         host: the server's address.
         seed: of the nonces and the draws.
-        settings: floor, users, hops and pause.
+        settings: what tells one measurement from another: the server, floor, users, hops and pause.
         environment: what it ran on, and the command.
         hazards: as the server listed them, by name.
         strategies: their names, in the server's order.
         cells: what was measured, by key.
         not_applicable: reasons, by key, for what was not.
         contexts: contexts that were pushed and not popped when all was over, by kind.
+        unknown: why that could not be counted, where it could not.
+        histories: the files that `crosstalk check` draws this from again, if they were kept.
         seconds: how long each part was loaded, by name.
 
     """
@@ -111,26 +118,48 @@ class Results:
     cells: Mapping[str, CellResult]
     not_applicable: Mapping[str, str]
     contexts: Mapping[str, int]
+    unknown: tuple[str, ...]
     seconds: Mapping[str, float]
+    histories: tuple[str, ...] = ()
 
     def on_top_of(self, earlier: "Results") -> "Results":
-        """Return these results with the cells of an earlier run that were not measured again."""
-        kept = {
-            key: cell
-            for key, cell in earlier.cells.items()
-            if key not in self.cells and key not in self.not_applicable and cell.hazard in self.hazards
-        }
+        """Return these results with the cells of an earlier run that were not measured again.
+
+        Contexts belong to no one cell: those that the earlier run left stay, and so does what it
+        could not count.
+
+        Raises:
+            NotAMatrix: the earlier run was made otherwise, so that the two are no one matrix.
+
+        """
+        if reason := self.differs(earlier):
+            raise NotAMatrix(reason)
+        kept = {key: cell for key, cell in earlier.cells.items() if key not in self.not_applicable}
         merged = kept | dict(self.cells)
         order = [
             f"{name}/{strategy}"
             for name, hazard in self.hazards.items()
             for strategy in (*self.strategies, *hazard["variants"])
         ]
+        kinds = dict.fromkeys((*earlier.contexts, *self.contexts))
         return replace(
             self,
             cells={key: merged[key] for key in order if key in merged},
+            contexts={kind: earlier.contexts.get(kind, 0) + self.contexts.get(kind, 0) for kind in kinds},
+            unknown=(*earlier.unknown, *self.unknown),
             seconds={**earlier.seconds, **self.seconds},
+            histories=(*earlier.histories, *self.histories),
         )
+
+    def differs(self, earlier: "Results") -> str | None:
+        """Say in what an earlier run was made otherwise, if it was."""
+        if earlier.settings != self.settings:
+            return (
+                f"it was measured with {listed(earlier.settings)}, and this run has {listed(self.settings)}"
+            )
+        if earlier.hazards != self.hazards or earlier.strategies != self.strategies:
+            return "its server listed other hazards or strategies"
+        return None
 
     def as_document(self) -> dict[str, Any]:
         """Return what :meth:`from_document` takes: JSON's types alone."""
@@ -147,6 +176,7 @@ class Results:
 
         """
         try:
+            document = printable_all(document)
             if document["schema"] != SCHEMA:
                 raise NotAMatrix(f"its schema is {document['schema']!r}, and not {SCHEMA}")
             values = {name: document[name] for name in cls.__dataclass_fields__}
@@ -155,20 +185,20 @@ class Results:
                 for each in values["cells"]
             ]
             values["cells"] = {cell.key: cell for cell in cells}
-            values["strategies"] = tuple(values["strategies"])
+            for name in ("strategies", "unknown", "histories"):
+                values[name] = tuple(values[name])
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise NotAMatrix(f"it lacks {error}") from None
 
 
 def header_settings(
-    host: str, listing: Mapping[str, Any], strategies: Mapping[str, Any], own_servers: bool, **settings: Any
+    settings: Mapping[str, Any], host: str, listing: Mapping[str, Any], strategies: Iterable[str]
 ) -> dict[str, Any]:
     """Return what a history's header has to hold for :func:`make`."""
     return {
-        **settings,
         "host": host,
-        "own_servers": own_servers,
+        "matrix": dict(settings),
         "hazards": listing["hazards"],
         "strategies": list(strategies),
     }
@@ -186,14 +216,13 @@ def make(checked: Checked) -> Results:
         NotAMatrix: the history is not that of a matrix.
 
     """
-    settings = dict(checked.header.settings)
+    header = printable_all(checked.header.settings)
     try:
-        listing, strategies = settings.pop("hazards"), settings.pop("strategies")
-        own_servers, host = settings.pop("own_servers"), settings.pop("host")
-        hazards = parse({"hazards": listing})
+        listing, strategies, host = header["hazards"], header["strategies"], header["host"]
+        settings = dict(header["matrix"])
+        plan = make_plan(parse({"hazards": listing}), own_servers=settings["server"] == OWN_SERVER)
     except (KeyError, TypeError, ValueError) as error:
         raise NotAMatrix(f"the history is of something else: {error}") from None
-    plan = make_plan(hazards, own_servers=own_servers)
     end = checked.end.facts if checked.end is not None else {}
     return Results(
         host=host,
@@ -212,8 +241,14 @@ def make(checked: Checked) -> Results:
         cells={cell.key: _cell(checked, cell) for cell in plan.cells if cell.key in checked.header.cells},
         not_applicable={f"{hazard}/{name}": reason for (hazard, name), reason in plan.not_applicable.items()},
         contexts={kind: number for kind, number in checked.left.contexts.items() if number},
+        unknown=() if checked.left.unknown is None else (printable(checked.left.unknown),),
         seconds=dict(end.get("seconds", {})),
     )
+
+
+def listed(settings: Mapping[str, Any]) -> str:
+    """Return settings in a line."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
@@ -225,7 +260,7 @@ def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
         strategy=cell.strategy,
         expected=tuple(outcome.value for outcome in Outcome if outcome in cell.expected),
         outcome=finding.outcome.value,
-        reasons=tuple(finding.reasons),
+        reasons=printable_all(finding.reasons),
         requests=tally.requests,
         failed=tally.failed,
         doomed=tally.doomed,
@@ -237,7 +272,7 @@ def _cell(checked: Checked, cell: PlannedCell) -> CellResult:
         peak_in_flight=tally.peak_in_flight,
         overlapped=tally.overlapped,
         left=checked.left.left.get(cell.key),
-        witness=None if witness is None else _witness(witness),
+        witness=None if witness is None else printable_all(_witness(witness)),
         measured=checked.header.started,
     )
 

@@ -25,10 +25,11 @@ from crosstalk.matrix.exercises import CellLoad, bound_user
 from crosstalk.matrix.listing import VARIANTS, parse
 from crosstalk.matrix.plan import Part, Plan, PlannedCell, make_plan
 from crosstalk.matrix.progress import Progress
-from crosstalk.matrix.results import header_settings
+from crosstalk.matrix.results import OWN_SERVER, header_settings
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
 from crosstalk.users import TIMEOUT
+from crosstalk.writing import check_written, writing
 
 LEFT_PATIENCE = 3.0
 """Seconds that what is left may take to go, once the load has ended and its connections are closed."""
@@ -64,12 +65,22 @@ class Settings:
     pause: int
     history: Path | None
 
+    def as_document(self) -> dict[str, Any]:
+        """Return what tells this measurement from another."""
+        return {
+            "server": self.host or OWN_SERVER,
+            "floor": self.floor,
+            "users": self.users,
+            "hops": self.hops,
+            "pause_ms": self.pause,
+        }
+
 
 def run(settings: Settings, progress: Progress) -> Checked:
     """Measure a matrix and have its history judged.
 
     Raises:
-        CannotRun: there is no server, or it lists no hazards.
+        CannotRun: there is no server, it lists no hazards, or the history cannot be written.
         NothingChosen: ``settings.only`` names no cell.
 
     """
@@ -80,19 +91,21 @@ def run(settings: Settings, progress: Progress) -> Checked:
         listing = site.hazards()
         plan = make_plan(parse(listing), only=settings.only, own_servers=settings.host is None)
         path = stack.enter_context(spooled(settings.history))
-        with HistoryFile(path, _header(settings, site, listing, plan)) as file:
+        with writing(path, _header(settings, site, listing, plan)) as file:
             history = History(settings.seed, file=file)
             progress.begin(plan)
             left: dict[str, int] = {}
             seconds: dict[str, float] = {}
             for part in plan.parts:
                 started = time.monotonic()
-                left |= _run_part(settings, site, history, part, progress)
+                left |= _run_part(settings, site, history, file, part, progress)
                 seconds[part.name] = round(time.monotonic() - started, 1)
                 progress.done(part, {cell.key: history.tally(cell.key) for cell in part.cells})
             idle, _counts = site.at_idle(LEFT_PATIENCE)
             file.left(Left(idle.contexts, idle.entries, left, idle.unknown, idle.processes))
             file.end(seconds=seconds)
+            file.close()
+            check_written(file)
         return check(lambda: read(path))
 
 
@@ -106,16 +119,7 @@ def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Pl
         seed=settings.seed,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(sys.argv[1:]),
-        settings=header_settings(
-            site.base,
-            listing,
-            site.strategies(),
-            settings.host is None,
-            floor=settings.floor,
-            users=settings.users,
-            hops=settings.hops,
-            pause_ms=settings.pause,
-        ),
+        settings=header_settings(settings.as_document(), site.base, listing, site.strategies()),
         cells={
             cell.key: Cell(
                 role="variant",
@@ -128,7 +132,7 @@ def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Pl
 
 
 def _run_part(
-    settings: Settings, site: Site, history: History, part: Part, progress: Progress
+    settings: Settings, site: Site, history: History, file: HistoryFile, part: Part, progress: Progress
 ) -> dict[str, int]:
     """Load a part's cells until each has been seen enough, and return what each had left at idle."""
     with ExitStack() as stack:
@@ -138,7 +142,12 @@ def _run_part(
             pool = SharedClientPool(settings.users, TIMEOUT)
             stack.callback(pool.close)
             loads.append(CellLoad(base, cell, history, settings.floor, settings.hops, settings.pause, pool))
-        _load(settings, loads, lambda share: progress.update(part, _tallies(loads), share))
+
+        def tell(share: float) -> None:
+            check_written(file)
+            progress.update(part, _tallies(loads), share)
+
+        _load(settings, loads, tell)
     history.fail_unanswered("no reply when the part had ended")
     return _left(site, part)
 

@@ -15,6 +15,7 @@ STYLES = {
     Outcome.LEAK.value: "bold magenta",
     Outcome.MISSING.value: "yellow",
     Outcome.INCONCLUSIVE.value: "yellow",
+    Outcome.NO_OVERLAP.value: "yellow",
 }
 
 _WORDS = {
@@ -22,6 +23,7 @@ _WORDS = {
     Outcome.LEAK.value: "leaks",
     Outcome.MISSING.value: "lost",
     Outcome.INCONCLUSIVE.value: "unclear",
+    Outcome.NO_OVERLAP.value: "no overlap",
 }
 
 NOT_APPLICABLE = "·"
@@ -77,8 +79,8 @@ def show(results: Results, finding: Finding, console: Console) -> None:
 _LEGEND = f"""\
   holds: no request met data that was not its own    n %: the share of requests that did
   lost: the own data was not there    leaks: entries or contexts were left at idle
-  unclear: nothing overlapped, or too few    !: not what the server says
-  {NOT_APPLICABLE}: not applicable"""
+  no overlap: the requests ran one after another    unclear: too few, failed, or not known
+  !: not what the server says    {NOT_APPLICABLE}: not applicable"""
 
 
 def _strategies(results: Results) -> Table:

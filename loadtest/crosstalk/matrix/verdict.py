@@ -11,6 +11,7 @@ _BY_OUTCOME = {
     Outcome.LEAK: Verdict.LEAK,
     Outcome.MISSING: Verdict.INCONCLUSIVE,
     Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    Outcome.NO_OVERLAP: Verdict.INCONCLUSIVE,
     Outcome.ISOLATED: Verdict.ISOLATED,
 }
 
@@ -19,10 +20,16 @@ def judge(results: Results) -> Finding:
     """Return the verdict on a matrix: that of its gravest surprise, ISOLATED when there is none."""
     order = list(Verdict)
     found = [(_verdict(cell), _say(cell)) for cell in results.cells.values() if cell.surprising]
+    if not results.cells:
+        found.append((Verdict.BLIND, "nothing was measured"))
     found += [
         (Verdict.BLIND, f"nothing broken was measured in {hazard}: what held there proves nothing")
         for hazard in dict.fromkeys(cell.hazard for cell in results.cells.values())
         if not any(cell.hazard == hazard and cell.must_be_caught for cell in results.cells.values())
+    ]
+    found += [
+        (Verdict.INCONCLUSIVE, f"what was left when all was over is not known: {reason}")
+        for reason in results.unknown
     ]
     found += [
         (Verdict.LEAK, f"{count:+,} {kind} contexts pushed and not popped when all was over")

@@ -47,10 +47,10 @@ CELL_CASES: dict[str, tuple[Case, Outcome, str]] = {
     "none_failed": (case(failed=1), Outcome.INCONCLUSIVE, "1 requests failed"),
     "in_flight_together": (
         case(peak_in_flight=1),
-        Outcome.INCONCLUSIVE,
+        Outcome.NO_OVERLAP,
         "never more than one request in flight",
     ),
-    "interleaved": (case(overlapped=499), Outcome.INCONCLUSIVE, "only 499 of 1,000"),
+    "interleaved": (case(overlapped=499), Outcome.NO_OVERLAP, "only 499 of 1,000"),
     "one_thread": (
         case(threads={("p", 1), ("p", 2)}),
         Outcome.INCONCLUSIVE,
@@ -128,7 +128,23 @@ def test_entries_are_looked_for_in_the_cells_own_locals() -> None:
 
 
 def test_one_thread_in_each_of_several_processes_is_overlap() -> None:
-    assert judge_cell(case(threads={("p", 1), ("q", 1)})).outcome is Outcome.ISOLATED
+    served = case(threads={("p", 1), ("q", 1)})
+    both = replace(served, left=replace(CLEAN, processes=("p", "q")))
+    assert judge_cell(both).outcome is Outcome.ISOLATED
+
+
+def test_what_a_process_has_left_that_nobody_counted_is_not_known() -> None:
+    served = case(threads={("p", 1), ("q", 1)})
+    one = replace(served, left=replace(CLEAN, processes=("p",)))
+    finding = judge_cell(one)
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "1 of 2 processes that served the requests were not counted" in finding.reasons[0]
+
+
+def test_failed_requests_are_told_before_that_nothing_overlapped() -> None:
+    finding = judge_cell(case(failed=1, peak_in_flight=1))
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert [reason.split(" ")[1] for reason in finding.reasons] == ["requests", "overlap:"]
 
 
 def test_a_floor_of_nothing_still_asks_for_a_request() -> None:
@@ -137,12 +153,12 @@ def test_a_floor_of_nothing_still_asks_for_a_request() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_is_a_verdict_but_missing_is_inconclusive(outcome: Outcome) -> None:
+def test_every_outcome_is_a_verdict_but_two_are_inconclusive(outcome: Outcome) -> None:
     verdict = CellFinding(outcome, ()).verdict
-    assert verdict.value.lower() == outcome.value or (outcome, verdict) == (
-        Outcome.MISSING,
-        Verdict.INCONCLUSIVE,
-    )
+    if outcome in (Outcome.MISSING, Outcome.NO_OVERLAP):
+        assert verdict is Verdict.INCONCLUSIVE
+    else:
+        assert verdict.value.lower() == outcome.value
 
 
 def control(*kinds: Kind) -> Tally:

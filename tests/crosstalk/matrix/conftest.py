@@ -113,14 +113,16 @@ def results() -> MakeResults:
         made = Results(
             host="http://127.0.0.1:8000",
             seed=7,
-            settings={"floor": 400},
+            settings={"server": "its own", "floor": 400},
             environment={"python": "3.11", "started": "2026-01-01T00:00:00+00:00", "command": ["matrix"]},
             hazards={"keep-alive": describe()},
             strategies=("local", "context", "gevent-local"),
             cells={each.key: each for each in given},
             not_applicable={"keep-alive/context": "it is no situation for it"},
             contexts={},
+            unknown=(),
             seconds={"keep-alive": 2.5},
+            histories=("history.jsonl.gz",),
         )
         return replace(made, **changes)  # type: ignore[arg-type]  # as the class has them
 

@@ -94,6 +94,10 @@ def test_what_is_no_listing_is_refused(listing: object) -> None:
         {"strategies": {"local": "fine"}},
         {"variants": {"broken": "alone"}},
         {"summary": None},
+        {"name": "../probe"},
+        {"name": "a/b"},
+        {"name": "a?nonce=b"},
+        {"strategies": {"<b>": "isolated"}},
     ],
 )
 def test_what_is_no_hazard_is_refused(describe: Describe, change: dict[str, object]) -> None:

@@ -82,9 +82,24 @@ def test_a_later_run_replaces_the_cells_that_it_measured_and_keeps_the_others(
     assert merged.seconds == {"keep-alive": 2.5}
 
 
-def test_a_cell_that_no_server_has_any_more_is_not_kept(results: MakeResults, cell: Result) -> None:
-    earlier = results(cell(hazard="gone"))
-    assert "gone/local" not in results().on_top_of(earlier).cells
+def test_what_an_earlier_run_left_is_not_forgotten(results: MakeResults) -> None:
+    """Contexts belong to no one cell: measuring another one does not make a leak good."""
+    earlier = results(contexts={"request": 7}, unknown=("it had gone",))
+    merged = results(contexts={"request": 1, "application": 2}).on_top_of(earlier)
+    assert merged.contexts == {"request": 8, "application": 2}
+    assert merged.unknown == ("it had gone",)
+    assert merged.histories == ("history.jsonl.gz", "history.jsonl.gz")
+    assert judge(merged).verdict is Verdict.LEAK
+
+
+@pytest.mark.parametrize(
+    "change", [{"settings": {"server": "its own", "floor": 1}}, {"strategies": ("local",)}, {"hazards": {}}]
+)
+def test_runs_that_were_made_otherwise_are_no_one_matrix(
+    results: MakeResults, change: dict[str, object]
+) -> None:
+    with pytest.raises(NotAMatrix):
+        results().on_top_of(results(**change))
 
 
 def test_the_tables_say_what_came_of_each_cell(results: MakeResults, cell: Result, caught: Result) -> None:

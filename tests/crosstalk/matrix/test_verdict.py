@@ -23,6 +23,7 @@ def test_a_matrix_that_is_as_it_should_be_is_isolated(results: MakeResults) -> N
         ("leak", Verdict.LEAK),
         ("missing", Verdict.INCONCLUSIVE),
         ("inconclusive", Verdict.INCONCLUSIVE),
+        ("no-overlap", Verdict.INCONCLUSIVE),
     ],
 )
 def test_a_cell_that_has_to_hold_and_does_not(
@@ -48,12 +49,32 @@ def test_a_cell_that_has_to_be_caught_and_is_not(
     assert judge(results(caught(outcome=outcome))).verdict is verdict
 
 
-def test_what_is_expected_to_show_nothing_must_not_show_that_it_holds(
-    results: MakeResults, caught: Result
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        ("no-overlap", Verdict.ISOLATED),
+        ("isolated", Verdict.BLIND),
+        # Failed requests do not show that the loop was blocked.
+        ("inconclusive", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_is_said_not_to_overlap_must_be_seen_not_to(
+    results: MakeResults, caught: Result, outcome: str, verdict: Verdict
 ) -> None:
-    blocked = caught(expected=("inconclusive",), outcome="inconclusive")
-    assert judge(results(blocked)).verdict is Verdict.ISOLATED
-    assert judge(results(caught(expected=("inconclusive",), outcome="isolated"))).verdict is Verdict.BLIND
+    assert judge(results(caught(expected=("no-overlap",), outcome=outcome))).verdict is verdict
+
+
+def test_where_nothing_was_measured_nothing_is_shown(results: MakeResults) -> None:
+    found = judge(results(cells={}))
+    assert (found.verdict, found.reasons) == (Verdict.BLIND, ("nothing was measured",))
+
+
+def test_what_could_not_be_counted_leaves_the_matrix_open(results: MakeResults) -> None:
+    found = judge(results(unknown=("no server answers",)))
+    assert (found.verdict, found.reasons) == (
+        Verdict.INCONCLUSIVE,
+        ("what was left when all was over is not known: no server answers",),
+    )
 
 
 def test_the_gravest_surprise_is_the_verdict_and_all_are_told(

@@ -99,8 +99,8 @@ def test_every_strategy_has_a_column_and_every_situation_a_row() -> None:
             "| broken | *missing* | 1,234 | nothing read in 1,000 |  |",
         ),
         (
-            {"outcome": "inconclusive", "cross_talk": 0, "at_most": 0.0024},
-            "| broken | *inconclusive* | 1,234 | nothing proven |  |",
+            {"outcome": "no-overlap", "cross_talk": 0, "at_most": 0.0024},
+            "| broken | *no overlap* | 1,234 | nothing proven |  |",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def outcome(base: str, hazard: Hazard, strategy: str, drive: Any, **bounds: int)
     assert not seen.refused
     assert bool(seen.doomed) == bool(exercise.fate)
     if seen.overlapped < 2 or seen.in_flight < 2:
-        return "inconclusive"
+        return "no-overlap"
     if seen.cross_talk:
         return "cross-talk"
     if hazard.counts_left and left(base, cell):

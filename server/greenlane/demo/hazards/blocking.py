@@ -57,7 +57,7 @@ class BlockedLoop(Hazard):
         "that does not ask for overlap calls that isolated."
     )
     incidents = ("https://www.gevent.org/intro.html#cooperative-multitasking",)
-    caught_as = ("inconclusive",)
+    caught_as = ("no-overlap",)
     exercise = Exercise("kept-alive")
     alone = True
     not_applicable = everywhere("a way of waiting and not of keeping data: without overlap nothing is proven")

@@ -66,7 +66,7 @@ WORDS: Final[Mapping[Outcome, str]] = {
     "cross-talk": "**cross-talk**",
     "leak": "**leak**",
     "missing": "*missing*",
-    "inconclusive": "*inconclusive*",
+    "no-overlap": "*no overlap*",
     "self-test": "a failed self-test",
 }
 
@@ -123,7 +123,7 @@ def _rate(cell: Mapping[str, Any]) -> str:
         return f"{cell['rate']:.1%}".replace("%", " %")
     if missing := cell["anomalies"].get("missing"):
         return f"nothing read in {missing:,}"
-    if cell["outcome"] == "inconclusive" or cell["at_most"] is None:
+    if cell["outcome"] in ("inconclusive", "no-overlap") or cell["at_most"] is None:
         return "nothing proven"
     return f"none, under {cell['at_most']:.2%}".replace("%", " %")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Fate = Literal["raise", "kill", "cancel", "abandon"]
 """How a doomed request will end: by an error, by a timeout, in mid-call, or deserted by its client."""
 
-Outcome = Literal["cross-talk", "leak", "missing", "inconclusive", "self-test"]
+Outcome = Literal["cross-talk", "leak", "missing", "no-overlap", "self-test"]
 """What a broken variant shows to a load test that catches it."""
 
 OwnServer = Literal["late-patch", "desync", "cached-cookie", "self-test"]
