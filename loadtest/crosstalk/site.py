@@ -17,10 +17,16 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from crosstalk.matrix.listing import parse
+from crosstalk.matrix.listing import name_of, parse
 
 TIMEOUT = 10.0
 """Seconds until a server that does not answer is taken for unreachable."""
+
+PATIENCE = 30.0
+"""Seconds that the whole of an answer may take."""
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes that an answer may have: a listing or a page of metrics has some hundred thousand at most."""
 
 ROLES = ("control", "observed", "subject")
 
@@ -121,14 +127,17 @@ class Site:
             listed = json.loads(self._get("/probe/"))["strategies"]
             strategies = {
                 each["name"]: Strategy(
-                    each["name"], _role(each["role"]), each["summary"], tuple(each["locals"])
+                    name_of(each["name"]),
+                    _role(each["role"]),
+                    str(each["summary"]),
+                    tuple(map(str, each["locals"])),
                 )
                 for each in listed
             }
             if not strategies:
                 raise ValueError("the list is empty")
             return strategies
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CannotRun(f"{self.base} lists no strategies under /probe/: {error}") from None
 
     def hazards(self) -> dict[str, Any]:
@@ -142,7 +151,7 @@ class Site:
             listing: dict[str, Any] = json.loads(self._get("/hazards/"))
             parse(listing)
             return listing
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CannotRun(f"{self.base} lists no hazards under /hazards/: {error}") from None
 
     def left(self) -> dict[str, int]:
@@ -311,14 +320,26 @@ def _get(base: str, path: str, host: str | None = None) -> bytes:
     )
     try:
         with _opener.open(request, timeout=TIMEOUT) as reply:
-            body: bytes = reply.read()
-            return body
+            return _read(reply, base + path)
     except urllib.error.HTTPError as error:
         error.close()
         raise CannotRun(f"{base}{path} answered {error.code} {error.reason}") from None
     except (OSError, HTTPException) as error:
         reason: Any = getattr(error, "reason", error)
         raise Unreachable(f"no server answers at {base}: {reason}") from None
+
+
+def _read(reply: Any, address: str) -> bytes:
+    """Read a reply that ends: neither for ever nor without bound."""
+    deadline, body = time.monotonic() + PATIENCE, b""
+    # read1() returns what has come, and does not wait for all.
+    while piece := reply.read1(65_536):
+        body += piece
+        if len(body) > LARGEST:
+            raise CannotRun(f"{address} answers with more than {LARGEST:,} bytes")
+        if time.monotonic() > deadline:
+            raise CannotRun(f"{address} has not answered in full after {PATIENCE:.0f} s")
+    return body
 
 
 def _role(value: object) -> str:

@@ -68,6 +68,10 @@ def test_the_strategies_are_learned_from_the_server(make_site: MakeSite) -> None
         "[]",
         "{}",
         '{"strategies": []}',
+        "[" * 100_000,
+        json.dumps({"strategies": [STRATEGY | {"name": 5}]}),
+        json.dumps({"strategies": [STRATEGY | {"name": "../x"}]}),
+        json.dumps({"strategies": [STRATEGY | {"name": "\ud800"}]}),
         '{"strategies": [{}]}',
         json.dumps({"strategies": [STRATEGY | {"role": "hero"}]}),
     ],
@@ -153,3 +157,20 @@ def test_a_server_that_is_gone_makes_it_unknown(make_site: MakeSite) -> None:
 def test_what_is_no_address_is_refused(base: str) -> None:
     with pytest.raises(CannotRun, match="is not an address"):
         Site(base)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crosstalk.site.LARGEST", 1_000)
+    site = make_site({"/probe/": (200, " " * 1_001), "/hazards/": (200, " " * 1_000)})
+    with pytest.raises(CannotRun, match="more than 1,000 bytes"):
+        site.strategies()
+    with pytest.raises(CannotRun, match="lists no hazards"):
+        site.hazards()
+
+
+def test_an_answer_that_trickles_is_given_up(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosstalk.site.PATIENCE", -1.0)
+    with pytest.raises(CannotRun, match="not answered in full"):
+        make_site({"/probe/": (200, "[]")}).strategies()

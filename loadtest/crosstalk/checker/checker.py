@@ -32,6 +32,8 @@ class Checker:
         self.tallies: dict[str, Tally] = {}
         self._recent: OrderedDict[str, Party] = OrderedDict()
         self._wanted: dict[str, set[str]] = {}
+        # Of 64 bits each: in a million nonces, two with one hash are met once in some ten million runs.
+        self._seen: set[int] = set()
 
     def tally(self, cell: str) -> Tally:
         """Return the tally of ``cell``, which may be empty."""
@@ -44,6 +46,7 @@ class Checker:
         """Count ``probe``, and return the judgement of its reply; None when there is nothing to judge."""
         tally = self.tally(probe.cell)
         judgement, changed = None, False
+        tally.repeated += self._has_seen(probe.nonce)
         if probe.failed is not None:
             tally.add_failure(probe.failed)
         elif probe.fate is not None:
@@ -68,6 +71,13 @@ class Checker:
         """Add the tallies of another checker, such as a worker's."""
         for cell, tally in tallies.items():
             self.tally(cell).merge(tally)
+
+    def _has_seen(self, nonce: str) -> bool:
+        key = hash(nonce)
+        if key in self._seen:
+            return True
+        self._seen.add(key)
+        return False
 
     def _remember(self, writer: Party) -> None:
         self._name(writer)

@@ -33,6 +33,7 @@ class Tally:
         failed: requests without one that were not doomed, or did not end as announced.
         failures: why, and how often.
         doomed: requests that ended badly as they had announced: not judged.
+        repeated: requests whose nonce another request had before.
         checks: how many of each judgement.
         met: requests that met something of each kind.
         cross_talk: requests with a check foreign or torn, or stale.
@@ -52,6 +53,7 @@ class Tally:
     failed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     doomed: int = 0
+    repeated: int = 0
     checks: Counter[Check] = field(default_factory=Counter)
     met: Counter[Kind] = field(default_factory=Counter)
     cross_talk: int = 0
@@ -160,6 +162,7 @@ class Tally:
         for reason, count in other.failures.items():
             self.add_failure(reason, count)
         self.doomed += other.doomed
+        self.repeated += other.repeated
         self.checks.update(other.checks)
         self.met.update(other.met)
         self.cross_talk += other.cross_talk
@@ -182,6 +185,7 @@ class Tally:
             "requests": self.requests,
             "failures": dict(self.failures),
             "doomed": self.doomed,
+            "repeated": self.repeated,
             "checks": {check.value: count for check, count in self.checks.items()},
             "met": {kind.value: count for kind, count in self.met.items()},
             "cross_talk": self.cross_talk,
@@ -202,6 +206,7 @@ class Tally:
         tally = cls(
             requests=document["requests"],
             doomed=document["doomed"],
+            repeated=document["repeated"],
             checks=Counter({Check(check): count for check, count in document["checks"].items()}),
             met=Counter({Kind(kind): count for kind, count in document["met"].items()}),
             cross_talk=document["cross_talk"],

@@ -104,6 +104,12 @@ def none_failed(case: Case) -> Iterator[str]:
         yield f"{failed:,} requests failed: {most}"
 
 
+def one_nonce_each(case: Case) -> Iterator[str]:
+    """Each request had a nonce of its own: what crosses between two that share one cannot be seen."""
+    if repeated := case.tally.repeated:
+        yield f"{repeated:,} requests had the nonce of another one"
+
+
 def none_missing(case: Case) -> Iterator[str]:
     """Every check found something."""
     if missing := case.tally.checks[Check.MISSING]:
@@ -154,12 +160,13 @@ CellClaim: TypeAlias = Callable[[Case], Iterator[str]]
 CELL_CLAIMS: tuple[tuple[Outcome, CellClaim], ...] = (
     (Outcome.CROSS_TALK, own_data),
     (Outcome.LEAK, nothing_left),
-    (Outcome.MISSING, none_missing),
     (Outcome.INCONCLUSIVE, floor_met),
     (Outcome.INCONCLUSIVE, none_failed),
+    (Outcome.INCONCLUSIVE, one_nonce_each),
     (Outcome.INCONCLUSIVE, one_thread),
     (Outcome.INCONCLUSIVE, counted_at_idle),
     (Outcome.INCONCLUSIVE, whole),
+    (Outcome.MISSING, none_missing),
     (Outcome.NO_OVERLAP, in_flight_together),
     (Outcome.NO_OVERLAP, interleaved),
 )

@@ -82,20 +82,23 @@ def _hazard(each: Mapping[str, Any]) -> Hazard:
     exercise = Exercise(each["exercise"]["name"], each["exercise"]["fate"], float(each["exercise"]["share"]))
     if exercise.name not in EXERCISES:
         raise ValueError(f"{exercise.name!r} is no exercise")
+    caught_as = tuple(_outcome(name) for name in each["caught_as"])
+    if not caught_as or Outcome.ISOLATED in caught_as:
+        raise ValueError(f"{each['name']!r} has a broken variant that nothing is to be caught of")
     if not {*VARIANTS} <= {*each["variants"]}:
         raise ValueError(f"{each['name']!r} lacks a variant")
     return Hazard(
-        name=_name(each["name"]),
+        name=name_of(each["name"]),
         summary=_text(each["summary"]),
         shows=_text(each["shows"]),
         exercise=exercise,
-        caught_as=tuple(_outcome(name) for name in each["caught_as"]),
+        caught_as=caught_as,
         alone=bool(each["alone"]),
         own_server=each["own_server"],
         counts_left=bool(each["counts_left"]),
-        variants={_name(name): _text(what) for name, what in each["variants"].items()},
-        strategies={_name(name): _outcome(outcome) for name, outcome in each["strategies"].items()},
-        not_applicable={_name(name): _text(reason) for name, reason in each["not_applicable"].items()},
+        variants={name_of(name): _text(what) for name, what in each["variants"].items()},
+        strategies={name_of(name): _outcome(outcome) for name, outcome in each["strategies"].items()},
+        not_applicable={name_of(name): _text(reason) for name, reason in each["not_applicable"].items()},
     )
 
 
@@ -110,7 +113,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _name(value: object) -> str:
+def name_of(value: object) -> str:
     """Return a name that is a part of an address, and of a cell's key, without any more ado."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is no name")

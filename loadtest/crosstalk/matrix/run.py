@@ -114,7 +114,7 @@ MOST_CONNECTIONS = 4_000
 
 
 def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Plan) -> Header:
-    counted = site.left()  # what some strategies leave cannot be told
+    counted = site.left()
     return Header(
         seed=settings.seed,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,7 +124,9 @@ def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Pl
             cell.key: Cell(
                 role="variant",
                 floor=settings.floor,
-                counts_left=cell.hazard.counts_left and cell.key in counted,
+                # Of a variant it has to be; what some strategies leave cannot be told.
+                counts_left=cell.hazard.counts_left
+                and (cell.key in counted or cell.strategy in cell.hazard.variants),
             )
             for cell in plan.cells
         },

@@ -44,6 +44,7 @@ CELL_CASES: dict[str, tuple[Case, Outcome, str]] = {
         "1 checks found nothing",
     ),
     "floor_met": (case(requests=999), Outcome.INCONCLUSIVE, "fewer than the floor of 1,000"),
+    "one_nonce_each": (case(repeated=2), Outcome.INCONCLUSIVE, "2 requests had the nonce of another"),
     "none_failed": (case(failed=1), Outcome.INCONCLUSIVE, "1 requests failed"),
     "in_flight_together": (
         case(peak_in_flight=1),

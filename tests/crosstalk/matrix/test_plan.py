@@ -91,6 +91,8 @@ def test_what_is_no_listing_is_refused(listing: object) -> None:
         {"exercise": {"name": "dancing", "fate": None, "share": 0}},
         {"exercise": {"name": "fresh", "fate": None, "share": "much"}},
         {"caught_as": ["blue"]},
+        {"caught_as": []},
+        {"caught_as": ["cross-talk", "isolated"]},
         {"strategies": {"local": "fine"}},
         {"variants": {"broken": "alone"}},
         {"summary": None},
