@@ -123,7 +123,7 @@ def real_redis(folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("variant", ["broken", "fixed"])
 def test_nothing_is_left_when_the_demonstration_is(variant: str) -> None:
-    before = sockets()
+    before, threads = sockets(), psutil.Process().num_threads()
     client = Client(create_demo(secret_key="for this test"))
     address = f"/hazards/{CELL}/{variant}?nonce=a&pause=0"
     requests = [gevent.spawn(client.get, address + fate) for fate in ("", "&fate=cancel") for _ in range(5)]
@@ -134,6 +134,7 @@ def test_nothing_is_left_when_the_demonstration_is(variant: str) -> None:
         request.get().close()
     del client, requests, request
     must_be_closed_but(before)
+    assert psutil.Process().num_threads() == threads
 
 
 # Bad input, and servers that are none
@@ -195,6 +196,13 @@ def test_the_line_server_refuses_what_it_does_not_know(
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         assert answers.read() == answer
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_host_may_be_a_number_or_a_name(server: LineServer, host: str) -> None:
+    connection = Connection(server.url.replace("127.0.0.1", host))
+    assert connection.call("ECHO", "a") == "a"
+    connection.close()
 
 
 def test_an_error_of_the_server_is_an_error(connection: Connection) -> None:

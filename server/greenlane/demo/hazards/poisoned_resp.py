@@ -7,6 +7,7 @@ Must not know pools: who gets a connection next is the hazard's business.
 """
 
 import weakref
+from ipaddress import ip_address
 from itertools import count
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -49,7 +50,7 @@ class Connection:
         if parts.scheme != "redis" or not parts.hostname:
             raise ValueError("it is no address such as redis://host:6379")
         self.number = next(self._numbers)
-        self._socket = socket.create_connection((parts.hostname, parts.port or DEFAULT_PORT), TIMEOUT)
+        self._socket = _connect(parts.hostname, parts.port or DEFAULT_PORT)
         self._replies = self._socket.makefile("rb")
         if parts.password is not None:
             try:
@@ -83,6 +84,22 @@ class Connection:
         """Close it; a reply that was not read goes with it."""
         self._replies.close()
         self._socket.close()
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """Connect; an address in numbers is not looked up, for which gevent would start native threads."""
+    try:
+        family = socket.AF_INET if ip_address(host).version == 4 else socket.AF_INET6
+    except ValueError:
+        return socket.create_connection((host, port), TIMEOUT)
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.settimeout(TIMEOUT)
+    try:
+        connection.connect((host, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class LineServer:
