@@ -32,7 +32,7 @@ class Connection:
     """One connection, on which each call is a command and its reply, in turn.
 
     Args:
-        url: ``redis://[user][:password@]host[:port]``.
+        url: ``redis://[user][:password@]host[:port]``; the number of a database behind it changes nothing.
 
     Attributes:
         number: tells it from every other connection of this process.
