@@ -111,6 +111,8 @@ class _Plugin:
     def stopping(self, environment: Environment, **_: Any) -> None:
         if self._master is not None:
             self._master.finish()
+        if self._load is not None:
+            self._load.end()
         if self._stop_timeout is None:
             # A request that is cut off proves nothing, and its server is still at it.
             self._stop_timeout = environment.stop_timeout
@@ -120,7 +122,7 @@ class _Plugin:
         if self._stop_timeout is not None:
             environment.stop_timeout, self._stop_timeout = self._stop_timeout, None
         if self._load is not None:
-            self._load.strategies.clear()  # for users that a late message makes
+            self._load.end()  # for users that a late message makes
             self._load.history.fail_unanswered("no reply when the run had ended")
             self._load.pool.close()
         if self._run is None or self._run.final:

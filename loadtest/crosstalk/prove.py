@@ -145,6 +145,7 @@ def _run_part(running: _Running, part: Part, load: Load, duration: float, floor:
         # Four seconds to full strength.
         runner.start(part.users, spawn_rate=max(part.users / 4, 10))
         _wait(running, part, duration, floor, started)
+        load.end()
         runner.stop()  # lets each user finish its request, up to the stop timeout
         part.seconds = round(time.monotonic() - started, 1)
         running.history.fail_unanswered("no reply when the run had ended")

@@ -75,6 +75,14 @@ class Load:
         names = self.strategies.get(role, ())
         return names[next(self._turns) % len(names)] if names else None
 
+    def end(self) -> None:
+        """Have no more requests sent.
+
+        Said before Locust's runner stops: it kills users that wait for their next turn, and one of
+        these may have begun a request by then, which would be cut off.
+        """
+        self.strategies = {}
+
     def failure_message(self, request: Request, judgement: Judgement, reply: Reply) -> str:
         """Say for Locust's statistics whose nonce was read, and where."""
         named = self._named[request.strategy] = self._named.get(request.strategy, 0) + 1
@@ -131,7 +139,7 @@ class ProbeUser(FastHttpUser):
     def _probe(self, role: str) -> None:
         strategy = self.load.next_strategy(role)
         if strategy is None:
-            gevent.sleep(1)  # the server has none of this role: do not spin
+            gevent.sleep(1)  # the server has none of this role, or it is the end: do not spin
             return
         load = self.load
         request = load.history.issue(strategy, self.number)

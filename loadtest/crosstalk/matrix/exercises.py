@@ -52,6 +52,7 @@ class CellLoad:
         hops: switches in each request, each with a checkpoint after it.
         pause: how long each switch waits, in milliseconds.
         pool: the connections that these users share.
+        ended: whether no more requests are to be sent.
 
     """
 
@@ -62,6 +63,7 @@ class CellLoad:
     hops: int
     pause: int
     pool: SharedClientPool
+    ended: bool = False
 
     @property
     def path(self) -> str:
@@ -90,7 +92,7 @@ class CellUser(FastHttpUser):
     @task
     def take_turn(self) -> None:
         """Send one request, unless the cell has been seen enough."""
-        if self.load.enough():
+        if self.load.ended or self.load.enough():
             gevent.sleep(ENOUGH)
         else:
             self.exercise()

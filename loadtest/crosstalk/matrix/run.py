@@ -34,8 +34,11 @@ from crosstalk.writing import check_written, writing
 LEFT_PATIENCE = 3.0
 """Seconds that what is left may take to go, once the load has ended and its connections are closed."""
 
-PART_PATIENCE = 40.0
-"""Seconds after which a part ends, whether or not its cells have been seen enough."""
+PART_PATIENCE = 20.0
+"""Seconds without a reply from the cells that are not through, after which a part ends as it is."""
+
+LONGEST_PART = 600.0
+"""Seconds after which a part ends in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +165,32 @@ def _load(settings: Settings, loads: list[CellLoad], tell: Callable[[float], Non
     )
     runner = environment.create_local_runner()
     users = settings.users * len(loads)
-    deadline = time.monotonic() + PART_PATIENCE
     try:
         runner.start(users, spawn_rate=users)
-        while not all(load.enough() for load in loads) and time.monotonic() < deadline:
-            seen = [min(1.0, tally.requests / settings.floor) for tally in _tallies(loads).values()]
-            tell(sum(seen) / len(seen))
-            gevent.sleep(0.1)
+        _wait(settings.floor, loads, tell)
+        for load in loads:
+            load.ended = True
         runner.stop()  # lets each user finish its request, up to the stop timeout
     finally:
         environment.stop_timeout = 0
         runner.quit()
+
+
+def _wait(floor: int, loads: list[CellLoad], tell: Callable[[float], None]) -> None:
+    """Wait until each cell has been seen enough, as long as those that have not still answer."""
+    end = time.monotonic() + LONGEST_PART
+    answered, patience = -1, 0.0
+    while True:
+        counts = [tally.requests for tally in _tallies(loads).values()]
+        tell(sum(min(1.0, count / floor) for count in counts) / len(counts))
+        now, going_on = time.monotonic(), [count for count in counts if count < floor]
+        if not going_on or now > end:
+            return
+        if sum(going_on) != answered:
+            answered, patience = sum(going_on), now + PART_PATIENCE
+        elif now > patience:
+            return
+        gevent.sleep(0.1)
 
 
 def _tallies(loads: list[CellLoad]) -> dict[str, Tally]:
