@@ -16,7 +16,7 @@ from crosstalk import checker, history, options
 from crosstalk.checker import Tally
 from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.matrix.command import matrix, show_history
-from crosstalk.matrix.results import is_of_matrix
+from crosstalk.matrix.results import NotAMatrix, is_of_matrix
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
@@ -204,14 +204,14 @@ def check(file: Path, as_json: bool) -> None:
     """  # noqa: D301 - click wants the backspace character itself
     try:
         checked = checker.check(lambda: history.read(file))
-    except (history.NotAHistory, OSError) as error:
+        if is_of_matrix(checked):
+            sys.exit(show_history(checked, as_json))
+    except (history.NotAHistory, NotAMatrix, OSError) as error:
         Console(stderr=True).print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
         sys.exit(CANNOT_RUN)
     except KeyboardInterrupt:
         Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
         sys.exit(INTERRUPTED)
-    if is_of_matrix(checked):
-        sys.exit(show_history(checked, as_json))
     if as_json:
         click.echo(json.dumps(document(checked), indent=2))
     else:

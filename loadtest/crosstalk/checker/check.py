@@ -47,19 +47,24 @@ def check(records: Callable[[], Iterable[Record]]) -> Checked:
 
     """
     checker = Checker()
-    header, left, end, cut, probes = None, NOT_SAID, None, None, 0
+    header, left, end, cut, probes = None, None, None, None, 0
     for record in records():
-        if isinstance(record, Probe):
+        if isinstance(record, CutOff):
+            cut = record.reason
+        elif isinstance(record, Header):
+            header = record
+        elif end is not None:
+            cut = cut or "there is more behind its end"
+        elif isinstance(record, Probe):
             probes += 1
             checker.add(record)
+            if left is not None:
+                cut = cut or "there are requests behind what was left when they had ended"
         elif isinstance(record, Left):
+            cut = cut or ("it says twice what was left" if left is not None else None)
             left = record
-        elif isinstance(record, End):
-            end = record
-        elif isinstance(record, CutOff):
-            cut = record.reason
         else:
-            header = record
+            end = record
     if header is None:
         raise NoRecord("there is no header")
     checker.find_writers(_probes(records()))
@@ -67,7 +72,7 @@ def check(records: Callable[[], Iterable[Record]]) -> Checked:
         cut = "it has no end"
     elif cut is None and end is not None and end.probes != probes:
         cut = f"it has {probes:,} requests, and {end.probes:,} by its end"
-    return conclude(header, checker, left, end, cut)
+    return conclude(header, checker, left or NOT_SAID, end, cut)
 
 
 def conclude(

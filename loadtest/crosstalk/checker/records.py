@@ -237,9 +237,12 @@ def _cell(document: Any) -> Cell:
     counts_left = document["counts_left"]
     if type(counts_left) is not bool:
         raise TypeError("'counts_left' is neither true nor false")
+    floor = _number(document["floor"])
+    if floor < 0:
+        raise ValueError("a floor below nothing")
     return Cell(
         role,
-        _number(document["floor"]),
+        floor,
         counts_left,
         tuple(map(str, document.get("locals", ()))),
         str(document.get("summary", "")),

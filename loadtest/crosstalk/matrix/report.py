@@ -1,12 +1,12 @@
 """A matrix in files: a page that needs nothing else, JSON with a schema, Markdown, and JUnit's XML for CI."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from crosstalk.checker import Finding, Outcome
 from crosstalk.files import write_whole
@@ -14,6 +14,7 @@ from crosstalk.matrix.listing import VARIANTS
 from crosstalk.matrix.results import NotAMatrix, Results
 from crosstalk.matrix.show import mark
 from crosstalk.matrix.timeline import draw, in_words
+from crosstalk.matrix.verdict import judge
 
 JSON = "matrix.json"
 
@@ -129,10 +130,20 @@ def read(folder: Path) -> Results | None:
     except FileNotFoundError:
         return None
     try:
-        found: Mapping[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise NotAMatrix(f"it is not JSON: {error}") from None
-    return Results.from_document(found)
+        found = Results.from_document(json.loads(text))
+        _texts(found, judge(found))  # what can be written once more has no field of another kind
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as error:
+        raise NotAMatrix(f"it is no report: {error}") from None
+    return found
+
+
+def _texts(results: Results, finding: Finding) -> dict[str, str]:
+    return {
+        JSON: json.dumps(document(results, finding), indent=2) + "\n",
+        "matrix.html": page(results, finding),
+        "matrix.md": markdown(results),
+        "matrix.junit.xml": junit(results),
+    }
 
 
 def write(results: Results, finding: Finding, folder: Path) -> list[Path]:
@@ -143,10 +154,4 @@ def write(results: Results, finding: Finding, folder: Path) -> list[Path]:
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        JSON: json.dumps(document(results, finding), indent=2) + "\n",
-        "matrix.html": page(results, finding),
-        "matrix.md": markdown(results),
-        "matrix.junit.xml": junit(results),
-    }
-    return [write_whole(folder / name, text) for name, text in texts.items()]
+    return [write_whole(folder / name, text) for name, text in _texts(results, finding).items()]

@@ -12,7 +12,7 @@ from typing import Any
 
 from crosstalk.checker import Checked, Outcome, Party, Tally, Witness
 from crosstalk.checker.statistics import clopper_pearson, rule_of_three
-from crosstalk.matrix.listing import parse
+from crosstalk.matrix.listing import name_of, parse
 from crosstalk.matrix.plan import PlannedCell, make_plan
 from crosstalk.text import printable, printable_all
 
@@ -218,7 +218,8 @@ def make(checked: Checked) -> Results:
     """
     header = printable_all(checked.header.settings)
     try:
-        listing, strategies, host = header["hazards"], header["strategies"], header["host"]
+        listing, host = header["hazards"], header["host"]
+        strategies = tuple(map(name_of, header["strategies"]))
         settings = dict(header["matrix"])
         plan = make_plan(parse({"hazards": listing}), own_servers=settings["server"] == OWN_SERVER)
     except (KeyError, TypeError, ValueError) as error:
@@ -237,7 +238,7 @@ def make(checked: Checked) -> Results:
             "command": list(checked.header.command),
         },
         hazards={each["name"]: each for each in listing},
-        strategies=tuple(strategies),
+        strategies=strategies,
         cells={cell.key: _cell(checked, cell) for cell in plan.cells if cell.key in checked.header.cells},
         not_applicable={f"{hazard}/{name}": reason for (hazard, name), reason in plan.not_applicable.items()},
         contexts={kind: number for kind, number in checked.left.contexts.items() if number},

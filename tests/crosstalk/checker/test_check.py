@@ -71,6 +71,26 @@ def test_a_whole_history_is_isolated(records: list[Record]) -> None:
         (lambda records: [*records[:-2], replace(LEFT, contexts={"request": 1}), End(4)], Verdict.LEAK, "+1"),
         (lambda records: [HEADER, *records[3:5], LEFT, End(2)], Verdict.BLIND, "shared"),
         (lambda records: [HEADER, *records[3:5]], Verdict.INCONCLUSIVE, "cut off: it has no end"),
+        (
+            lambda records: [*records, records[1]],
+            Verdict.INCONCLUSIVE,
+            "cut off: there is more behind its end",
+        ),
+        (
+            lambda records: [*records[:3], LEFT, *records[3:5], End(4)],
+            Verdict.INCONCLUSIVE,
+            "cut off: there are requests behind what was left",
+        ),
+        (
+            lambda records: [*records[:5], replace(LEFT, contexts={"request": 5}), LEFT, End(4)],
+            Verdict.INCONCLUSIVE,
+            "cut off: it says twice what was left",
+        ),
+        (
+            lambda records: [*records[:5], *records[3:5], LEFT, End(6)],
+            Verdict.INCONCLUSIVE,
+            "2 requests had the nonce of another one",
+        ),
     ],
 )
 def test_what_is_lacking_is_told(

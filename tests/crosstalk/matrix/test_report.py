@@ -71,6 +71,28 @@ def test_another_file_of_that_name_is_no_matrix(tmp_path: Path, text: str) -> No
         report.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("outcome", "<img src=x>"),
+        ("requests", "many"),
+        ("rate", None),
+        ("witness", {"kind": 3}),
+        ("interval", 5),
+        ("reasons", 5),
+    ],
+)
+def test_a_report_with_a_field_of_another_kind_is_none(
+    results: MakeResults, tmp_path: Path, name: str, value: object
+) -> None:
+    made = results()
+    document = json.loads(json.dumps(report.document(made, judge(made))))
+    document["cells"][1][name] = value
+    (tmp_path / report.JSON).write_text(json.dumps(document))
+    with pytest.raises(NotAMatrix):
+        report.read(tmp_path)
+
+
 def test_a_later_run_replaces_the_cells_that_it_measured_and_keeps_the_others(
     results: MakeResults, cell: Result, caught: Result
 ) -> None:
