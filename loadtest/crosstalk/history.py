@@ -254,7 +254,8 @@ class HistoryFile:
         self._write(json.dumps(document).encode() + b"\n")
 
     def _write(self, line: bytes) -> None:
-        if self.error is None:
+        # Closed it is while users still run when a second Ctrl-C cuts the end of a run short.
+        if self.error is None and not self._file.closed:
             try:
                 self._file.write(line)
             except OSError as error:

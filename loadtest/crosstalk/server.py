@@ -1,5 +1,6 @@
 """Servers that are started for a run: each a subprocess on a free port, which says where it serves."""
 
+import ctypes
 import os
 import re
 import signal
@@ -21,6 +22,12 @@ STARTING = 30.0
 
 STOPPING = 15.0
 """Seconds that it may take to drain before it is killed."""
+
+_PR_SET_PDEATHSIG = 1
+"""See prctl(2), which Linux alone has."""
+
+# Looked up before there is a child: little is safe between its fork and its exec.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 @contextmanager
@@ -66,6 +73,7 @@ def started(command: Sequence[str], address: str | None = None) -> Iterator[str]
         errors="replace",
         # A session of its own: Ctrl-C is for the prover, which then stops the server.
         start_new_session=True,
+        preexec_fn=_end_with_parent if _prctl is not None else None,
     )
     assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
     said: deque[str] = deque(maxlen=20)
@@ -91,6 +99,12 @@ def started(command: Sequence[str], address: str | None = None) -> Iterator[str]
         if reader.ident is not None:
             reader.join()
         process.stdout.close()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is no more, be it killed."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _address(stream: "Iterable[str]", said: "deque[str]") -> str | None:

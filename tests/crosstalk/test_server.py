@@ -2,6 +2,7 @@
 
 import os
 import select
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -94,3 +95,32 @@ while True:
 """)
     with running_server(10):
         pass  # leaving waits for its end
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl(2)")
+def test_a_server_ends_with_a_prover_that_is_killed() -> None:
+    """SIGKILL leaves nobody to stop it: the kernel does."""
+    program = """
+import signal, subprocess
+from crosstalk import server
+started = subprocess.Popen
+def popen(*args, **options):
+    process = started(*args, **options)
+    print(process.pid, flush=True)
+    return process
+subprocess.Popen = popen
+with server.running_server(10):
+    print("it serves", flush=True)
+    signal.pause()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as prover:
+        assert prover.stdout is not None
+        pid = int(prover.stdout.readline())
+        assert prover.stdout.readline() == "it serves\n"
+        running = os.pidfd_open(pid)
+        prover.kill()
+        prover.wait()
+        assert select.select([running], [], [], 20)[0], "the server goes on"
+        os.close(running)
