@@ -20,7 +20,7 @@ STRANGERS = {("wsgi", "app")}
 """Pairs that do not know each other although the order would allow it."""
 
 PYTHON_FILES = sorted(
-    path for folder in ("server", "loadtest", "tests") for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("server", "loadtest", "tests", "deploy") for path in (ROOT / folder).rglob("*.py")
 )
 
 
