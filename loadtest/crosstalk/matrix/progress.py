@@ -25,6 +25,9 @@ class Progress:
     def done(self, part: Part, tallies: Mapping[str, Tally]) -> None:
         """Be told that the part's load is over."""
 
+    def judging(self, requests: int) -> None:
+        """Be told that the load is over, and so many requests are judged."""
+
 
 class Bar(Progress):
     """Two bars, for all parts and for the current one, on a terminal; a line for each part elsewhere."""
@@ -79,6 +82,14 @@ class Bar(Progress):
         else:
             elapsed = time.monotonic() - self._started
             self._console.print(f"{line}  ({elapsed:.0f} s)", highlight=False, markup=False)
+
+    def judging(self, requests: int) -> None:
+        """Say what is still to be done."""
+        text = f"judging {requests:,} requests from their history"
+        if self._console.is_terminal:
+            self._bars.update(self._current, description="", counts=text)
+        else:
+            self._console.print(text, highlight=False)
 
 
 def _counts(tallies: Mapping[str, Tally]) -> str:

@@ -109,6 +109,7 @@ def run(settings: Settings, progress: Progress) -> Checked:
             file.end(seconds=seconds)
             file.close()
             check_written(file)
+        progress.judging(file.probes)
         return check(lambda: read(path))
 
 
@@ -223,7 +224,7 @@ def _server_for(cell: PlannedCell, base: str) -> Iterator[str]:
             with servers.desync(cell.strategy) as address:
                 yield address
         case "cached-cookie":
-            with servers.caching_proxy(base) as address:
+            with servers.caching_proxy(base, "nginx" if servers.nginx() else "own") as address:
                 yield address
         case "self-test":
             with servers.echo("bad" if cell.strategy not in VARIANTS else "good") as address:

@@ -77,9 +77,9 @@ def show(results: Results, finding: Finding, console: Console) -> None:
 
 
 _LEGEND = f"""\
-  holds: no request met data that was not its own    n %: the share of requests that did
-  lost: the own data was not there    leaks: entries or contexts were left at idle
-  no overlap: the requests ran one after another    unclear: too few, failed, or not known
+  holds: no request met data that was not its own    n %: the share that did
+  lost: the own data was not there    leaks: something was left at idle
+  no overlap: one request after another    unclear: too few, failed, not known
   !: not what the server says    {NOT_APPLICABLE}: not applicable"""
 
 
