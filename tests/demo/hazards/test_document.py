@@ -102,10 +102,19 @@ def test_every_strategy_has_a_column_and_every_situation_a_row() -> None:
             {"outcome": "no-overlap", "cross_talk": 0, "at_most": 0.0024},
             "| broken | *no overlap* | 1,234 | nothing proven |  |",
         ),
+        (
+            {"outcome": "inconclusive", "cross_talk": 0, "at_most": 0.0024},
+            "| broken | *inconclusive* | 1,234 | nothing proven |  |",
+        ),
     ],
 )
 def test_what_was_measured_is_told(changed: dict[str, Any], row: str) -> None:
     assert f"| [keep-alive](#keep-alive) {row}\n" in page(measured(**changed))
+
+
+def test_an_outcome_that_nobody_knows_is_not_taken_for_a_good_one() -> None:
+    with pytest.raises(KeyError):
+        page(measured(outcome="something new"))
 
 
 def test_a_strategy_is_shown_as_measured_even_where_another_outcome_was_said() -> None:

@@ -72,6 +72,13 @@ WORDS: Final[Mapping[Outcome, str]] = {
 
 HOLDS: Final = "holds"
 
+#: What a load test may have seen besides. One that is in no table raises KeyError: it must not look well.
+SEEN: Final[Mapping[str, str]] = {
+    **{str(name): word for name, word in WORDS.items()},
+    "isolated": HOLDS,
+    "inconclusive": "*inconclusive*",
+}
+
 NOT_APPLICABLE: Final = "·"
 
 
@@ -109,7 +116,7 @@ def _seen(measured: Mapping[str, Any] | None, cells: Mapping[tuple[str, str], An
                     (
                         f"[{hazard.name}](#{hazard.name})",
                         variant,
-                        WORDS.get(cell["outcome"], HOLDS),
+                        SEEN[cell["outcome"]],
                         f"{cell['requests']:,}",
                         _rate(cell),
                         "" if cell["left"] is None else str(cell["left"]),
@@ -148,7 +155,7 @@ def _outcome(hazard: Hazard, strategy: str, cell: Mapping[str, Any] | None) -> s
     if strategy in hazard.not_applicable:
         return NOT_APPLICABLE
     if cell is not None:
-        word = WORDS.get(cell["outcome"], HOLDS)
+        word = SEEN[cell["outcome"]]
         return f"{word} {_rate(cell)}" if cell["cross_talk"] else word
     return WORDS[hazard.breaks[strategy].outcome] if strategy in hazard.breaks else HOLDS
 
