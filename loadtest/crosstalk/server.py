@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -50,7 +50,9 @@ def running_server(connections: int) -> Iterator[str]:
 
 
 @contextmanager
-def started(command: Sequence[str], address: str | None = None) -> Iterator[str]:
+def started(
+    command: Sequence[str], address: str | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a server in a process of its own and give its address.
 
     It is asked to stop when the block ends, and killed when it does not.
@@ -59,6 +61,7 @@ def started(command: Sequence[str], address: str | None = None) -> Iterator[str]
         command: the program and its options.
         address: where it will serve, of a server that does not say it; otherwise it is the
             first that it says.
+        environ: its environment; by default this process's.
 
     Raises:
         CannotRun: it did not start; the message has what it said.
@@ -71,6 +74,7 @@ def started(command: Sequence[str], address: str | None = None) -> Iterator[str]
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env=environ,
         # A session of its own: Ctrl-C is for the prover, which then stops the server.
         start_new_session=True,
         preexec_fn=_end_with_parent if _prctl is not None else None,

@@ -39,13 +39,15 @@ def late_patch(variant: str) -> Iterator[str]:
 
     """
     command = [
-        *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0"),
+        # Not what stands in ./gunicorn.conf.py, which may patch, or not.
+        *(sys.executable, "-m", "gunicorn", "--config", os.devnull, "--bind", "127.0.0.1:0"),
         *("--worker-class", "gevent", "--workers", "1", "--worker-connections", "4000"),
         *("--keep-alive", "60", "--graceful-timeout", "5", "--no-control-socket"),
         *(["--preload"] if variant == "broken" else []),
         PROGRAM,
     ]
-    with started(command) as address:
+    environ = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
+    with started(command, environ=environ) as address:
         _wait_for_the_worker(address)
         yield address
 
