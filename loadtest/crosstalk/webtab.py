@@ -62,7 +62,7 @@ def rows(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
     strategies = state.get("strategies", [])
     verdict = state.get("verdict")
     yield {
-        "name": "the whole run",
+        "name": "(the whole run)",  # which the page sorts to the front
         "role": "",
         "requests": sum(each["requests"] for each in strategies),
         "per_second": _per_second(sum(each["requests"] for each in strategies), seconds),

@@ -360,12 +360,12 @@ def test_the_tab_shows_the_run_as_it_goes_and_its_verdict(serve: Serve, web_ui: 
     web_ui.start(serve(), min_requests="20")
     web_ui.wait_until(lambda: web_ui.rows().get("local", {"requests": 0})["requests"] >= 20)
     rows = web_ui.rows()
-    assert rows["the whole run"]["verdict"].endswith(", so far")
+    assert rows["(the whole run)"]["verdict"].endswith(", so far")
     assert rows["shared-object"]["role"] == "control"
     web_ui.wait_until(lambda: " read " in web_ui.rows()["shared-object"]["says"])
     web_ui.wait_until(lambda: all(web_ui.rows()[name.rpartition("/")[2]]["cross_talk"] for name in CONTROLS))
     web_ui.post("/stop")
-    assert web_ui.rows()["the whole run"]["verdict"] == "ISOLATED"
+    assert web_ui.rows()["(the whole run)"]["verdict"] == "ISOLATED"
     state = web_ui.state()
     assert (state["final"], state["verdict"], state["exit_code"]) == (True, "ISOLATED", 0)
 
@@ -383,7 +383,7 @@ def test_the_tab_shows_a_master_what_its_workers_count(serve: Serve, start: Call
     web_ui.start(serve(), min_requests="20")
     web_ui.wait_until(lambda: web_ui.rows().get("local", {"requests": 0})["requests"] >= 20)
     assert [worker["gone"] for worker in web_ui.state()["workers"]] == [False, False]
-    assert "2 workers" in web_ui.rows()["the whole run"]["says"]
+    assert "2 workers" in web_ui.rows()["(the whole run)"]["says"]
     web_ui.wait_until(lambda: all(web_ui.rows()[name.rpartition("/")[2]]["cross_talk"] for name in CONTROLS))
     web_ui.post("/stop")
     state = web_ui.state()
