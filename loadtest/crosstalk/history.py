@@ -5,6 +5,7 @@ One class writes a history file and one function reads it. What is in it is judg
 imports Locust, so that a history can be tested without one.
 """
 
+import fcntl
 import gzip
 import json
 import random
@@ -12,7 +13,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -208,7 +209,16 @@ class HistoryFile:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        self._file: gzip.GzipFile = gzip.GzipFile(path, "wb", LEVEL)
+        self._raw = path.open("ab")
+        try:
+            # Of two runs that write to one place, neither would have a history.
+            fcntl.flock(self._raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._raw.close()
+            raise OSError(f"another run is writing {path}") from None
+        with suppress(OSError):  # not in what is no file, such as a pipe
+            self._raw.truncate(0)
+        self._file: gzip.GzipFile = gzip.GzipFile(path.name, "wb", LEVEL, self._raw)
         self.error: OSError | None = None
         self.probes = 0
         self._write_document(header.as_document())
@@ -239,8 +249,11 @@ class HistoryFile:
         """Write what is still to be written, and close the file."""
         try:
             self._file.close()
+            self._raw.close()
         except OSError as error:
             self.error = self.error or error
+            with suppress(OSError):
+                self._raw.close()
 
     def __enter__(self) -> "HistoryFile":
         return self

@@ -77,6 +77,16 @@ def role_of(name: str, strategies: Mapping[str, Strategy], subjects: tuple[str, 
     return "control" if strategies[name].role == "control" else "observed"
 
 
+def environment() -> dict[str, Any]:
+    """Return what a run is made on."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+    }
+
+
 def header(
     settings: Settings, host: str, strategies: Mapping[str, Strategy], subjects: tuple[str, ...]
 ) -> Header:
@@ -97,12 +107,7 @@ def header(
             "min_requests": settings.min_requests,
             "hops": settings.hops,
             "pause_ms": settings.pause,
-            "environment": {
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-                "system": platform.system(),
-                "cores": os.cpu_count(),
-            },
+            "environment": environment(),
         },
         cells=cells,
     )

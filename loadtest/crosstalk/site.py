@@ -15,6 +15,7 @@ from http.client import HTTPException
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+import gevent
 from prometheus_client.parser import text_string_to_metric_families
 
 from crosstalk.matrix.listing import name_of, parse
@@ -318,8 +319,10 @@ def _get(base: str, path: str, host: str | None = None) -> bytes:
     request = urllib.request.Request(  # noqa: S310 - http or https, as Site has seen to
         base + path, headers={"Host": host} if host else {}
     )
+    late = CannotRun(f"{base}{path} has not answered in full after {PATIENCE:.0f} s")
     try:
-        with _opener.open(request, timeout=TIMEOUT) as reply:
+        # Of the whole, the head included, where gevent has patched; of the body in any case.
+        with gevent.Timeout(PATIENCE + 1, late), _opener.open(request, timeout=TIMEOUT) as reply:
             return _read(reply, base + path)
     except urllib.error.HTTPError as error:
         error.close()

@@ -273,3 +273,14 @@ def test_a_history_that_nobody_asked_for_is_removed(tmp_path: Path) -> None:
         write(path)
         assert path.exists()
     assert not path.parent.exists()
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl.gz"
+    with HistoryFile(path, HEADER) as first:
+        with pytest.raises(OSError, match="another run is writing"):
+            HistoryFile(path, HEADER)
+        first.end()
+    assert [type(record).__name__ for record in read(path)] == ["Header", "End"]
+    with HistoryFile(path, HEADER):  # once it is through, the next may
+        pass

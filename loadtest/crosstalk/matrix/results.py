@@ -4,8 +4,6 @@ Made from a judged history alone, so that a saved one gives the same results as 
 results add up: the cells of a later run replace those of an earlier one.
 """
 
-import os
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +12,7 @@ from crosstalk.checker import Checked, Outcome, Party, Tally, Witness
 from crosstalk.checker.statistics import clopper_pearson, rule_of_three
 from crosstalk.matrix.listing import name_of, parse
 from crosstalk.matrix.plan import PlannedCell, make_plan
+from crosstalk.proof import environment
 from crosstalk.text import printable, printable_all
 
 SCHEMA = 1
@@ -198,6 +197,7 @@ def header_settings(
     """Return what a history's header has to hold for :func:`make`."""
     return {
         "host": host,
+        "environment": environment(),
         "matrix": dict(settings),
         "hazards": listing["hazards"],
         "strategies": list(strategies),
@@ -220,7 +220,7 @@ def make(checked: Checked) -> Results:
     try:
         listing, host = header["hazards"], header["host"]
         strategies = tuple(map(name_of, header["strategies"]))
-        settings = dict(header["matrix"])
+        settings, made_on = dict(header["matrix"]), dict(header["environment"])
         plan = make_plan(parse({"hazards": listing}), own_servers=settings["server"] == OWN_SERVER)
     except (KeyError, TypeError, ValueError) as error:
         raise NotAMatrix(f"the history is of something else: {error}") from None
@@ -230,10 +230,7 @@ def make(checked: Checked) -> Results:
         seed=checked.header.seed,
         settings=settings,
         environment={
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cores": os.cpu_count(),
+            **made_on,
             "started": checked.header.started,
             "command": list(checked.header.command),
         },
