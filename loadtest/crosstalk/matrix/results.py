@@ -23,6 +23,10 @@ OWN_SERVER = "its own"
 """The server's name in the settings where a matrix has started one."""
 
 
+STACKS = ("request_stack", "app_stack")
+"""The Locals that hold the App's contexts, as named in the metrics."""
+
+
 class NotAMatrix(ValueError):  # noqa: N818 - the file is what is wrong
     """A file that is no report of a matrix, or one of another schema."""
 
@@ -102,6 +106,7 @@ class Results:
         cells: what was measured, by key.
         not_applicable: reasons, by key, for what was not.
         contexts: contexts that were pushed and not popped when all was over, by kind.
+        entries: likewise, entries of Locals that no hazard has for itself, by the Local's name.
         unknown: why that could not be counted, where it could not.
         histories: the files that `crosstalk check` draws this from again, if they were kept.
         seconds: how long each part was loaded, by name.
@@ -117,6 +122,7 @@ class Results:
     cells: Mapping[str, CellResult]
     not_applicable: Mapping[str, str]
     contexts: Mapping[str, int]
+    entries: Mapping[str, int]
     unknown: tuple[str, ...]
     seconds: Mapping[str, float]
     histories: tuple[str, ...] = ()
@@ -124,8 +130,8 @@ class Results:
     def on_top_of(self, earlier: "Results") -> "Results":
         """Return these results with the cells of an earlier run that were not measured again.
 
-        Contexts belong to no one cell: those that the earlier run left stay, and so does what it
-        could not count.
+        Contexts and entries belong to no one cell: those that the earlier run left stay, and so does
+        what it could not count.
 
         Raises:
             NotAMatrix: the earlier run was made otherwise, so that the two are no one matrix.
@@ -140,11 +146,11 @@ class Results:
             for name, hazard in self.hazards.items()
             for strategy in (*self.strategies, *hazard["variants"])
         ]
-        kinds = dict.fromkeys((*earlier.contexts, *self.contexts))
         return replace(
             self,
             cells={key: merged[key] for key in order if key in merged},
-            contexts={kind: earlier.contexts.get(kind, 0) + self.contexts.get(kind, 0) for kind in kinds},
+            contexts=_sum(earlier.contexts, self.contexts),
+            entries=_sum(earlier.entries, self.entries),
             unknown=(*earlier.unknown, *self.unknown),
             seconds={**earlier.seconds, **self.seconds},
             histories=(*earlier.histories, *self.histories),
@@ -239,9 +245,19 @@ def make(checked: Checked) -> Results:
         cells={cell.key: _cell(checked, cell) for cell in plan.cells if cell.key in checked.header.cells},
         not_applicable={f"{hazard}/{name}": reason for (hazard, name), reason in plan.not_applicable.items()},
         contexts={kind: number for kind, number in checked.left.contexts.items() if number},
+        entries={
+            name: number
+            for name, number in checked.left.entries.items()
+            # Of a server that others use too, the stacks alone, which no idle connection keeps.
+            if number and (settings["server"] == OWN_SERVER or name in STACKS)
+        },
         unknown=() if checked.left.unknown is None else (printable(checked.left.unknown),),
         seconds=dict(end.get("seconds", {})),
     )
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in dict.fromkeys((*one, *other))}
 
 
 def listed(settings: Mapping[str, Any]) -> str:

@@ -35,6 +35,10 @@ def judge(results: Results) -> Finding:
         (Verdict.LEAK, f"{count:+,} {kind} contexts pushed and not popped when all was over")
         for kind, count in results.contexts.items()
     ]
+    found += [
+        (Verdict.LEAK, f"{count:,} entries left in {name!r} when all was over")
+        for name, count in results.entries.items()
+    ]
     if not found:
         return Finding(Verdict.ISOLATED, ())
     found.sort(key=lambda each: order.index(each[0]))

@@ -120,6 +120,7 @@ def results() -> MakeResults:
             cells={each.key: each for each in given},
             not_applicable={"keep-alive/context": "it is no situation for it"},
             contexts={},
+            entries={},
             unknown=(),
             seconds={"keep-alive": 2.5},
             histories=("history.jsonl.gz",),

@@ -106,9 +106,10 @@ def test_a_later_run_replaces_the_cells_that_it_measured_and_keeps_the_others(
 
 def test_what_an_earlier_run_left_is_not_forgotten(results: MakeResults) -> None:
     """Contexts belong to no one cell: measuring another one does not make a leak good."""
-    earlier = results(contexts={"request": 7}, unknown=("it had gone",))
+    earlier = results(contexts={"request": 7}, entries={"app_stack": 1}, unknown=("it had gone",))
     merged = results(contexts={"request": 1, "application": 2}).on_top_of(earlier)
     assert merged.contexts == {"request": 8, "application": 2}
+    assert merged.entries == {"app_stack": 1}
     assert merged.unknown == ("it had gone",)
     assert merged.histories == ("history.jsonl.gz", "history.jsonl.gz")
     assert judge(merged).verdict is Verdict.LEAK

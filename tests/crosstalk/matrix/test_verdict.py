@@ -113,3 +113,11 @@ def test_contexts_that_are_left_are_a_leak(results: MakeResults) -> None:
         Verdict.LEAK,
         ("+3 request contexts pushed and not popped when all was over",),
     )
+
+
+def test_entries_that_are_left_are_a_leak(results: MakeResults) -> None:
+    found = judge(results(entries={"app_stack": 2}))
+    assert (found.verdict, found.reasons) == (
+        Verdict.LEAK,
+        ("2 entries left in 'app_stack' when all was over",),
+    )
