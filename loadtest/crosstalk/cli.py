@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from crosstalk import checker, history, options
+from crosstalk.arguments import counts_option, hops_option, pause_option, report_option, seed_option
 from crosstalk.checker import Tally
 from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.matrix.command import matrix, show_history
@@ -53,13 +54,7 @@ cli.add_command(matrix)
     help="Prove a running server, such as http://127.0.0.1:8000. "
     "By default one is started on a free port and stopped again.",
 )
-@click.option(
-    "--counts",
-    multiple=True,
-    metavar="URL",
-    help="Where the servers behind a balancer are counted, such as http://server:8000: each address that "
-    "the name has is one server (may be repeated). By default --host.",
-)
+@counts_option
 @click.option(
     "--users",
     type=click.IntRange(2),
@@ -91,31 +86,10 @@ cli.add_command(matrix)
     help="A strategy that must hold (may be repeated). By default those that the server names. "
     "The controls always run too.",
 )
-@click.option(
-    "--hops",
-    type=click.IntRange(1, 64),
-    default=options.HOPS,
-    show_default=True,
-    help="Switches in each request, each followed by a checkpoint.",
-)
-@click.option(
-    "--pause",
-    type=click.IntRange(0, 1000),
-    default=options.PAUSE,
-    show_default=True,
-    metavar="MS",
-    help="How long each switch waits, in milliseconds.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), help="Makes nonces and draws repeatable. By default a random one."
-)
-@click.option(
-    "--report",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write report.json, history.jsonl.gz and Locust's HTML reports into DIR.",
-)
+@hops_option(options.HOPS)
+@pause_option(options.PAUSE)
+@seed_option
+@report_option("report.json, history.jsonl.gz and Locust's HTML reports")
 @click.option(
     "--history",
     "history_file",

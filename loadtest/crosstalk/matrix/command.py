@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from crosstalk import options
+from crosstalk.arguments import counts_option, hops_option, pause_option, report_option, seed_option
 from crosstalk.checker import Checked, Finding
 from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.matrix import report, results, show
@@ -36,13 +37,7 @@ MOST_CELLS = 11
     help="Measure a running server, such as http://127.0.0.1:8000, except for the hazards that need servers "
     "of their own. By default one is started on a free port and stopped again.",
 )
-@click.option(
-    "--counts",
-    multiple=True,
-    metavar="URL",
-    help="Where the servers behind a balancer are counted, such as http://server:8000: each address that "
-    "the name has is one server (may be repeated). By default --host.",
-)
+@counts_option
 @click.option(
     "--only",
     multiple=True,
@@ -65,31 +60,10 @@ MOST_CELLS = 11
     show_default=True,
     help="Users at once on each cell.",
 )
-@click.option(
-    "--hops",
-    type=click.IntRange(1, 64),
-    default=options.MATRIX_HOPS,
-    show_default=True,
-    help="Switches in each request, each followed by a checkpoint.",
-)
-@click.option(
-    "--pause",
-    type=click.IntRange(1, 1000),
-    default=options.MATRIX_PAUSE,
-    show_default=True,
-    metavar="MS",
-    help="How long each switch waits, in milliseconds.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), help="Makes nonces and draws repeatable. By default a random one."
-)
-@click.option(
-    "--report",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz into DIR.",
-)
+@hops_option(options.MATRIX_HOPS)
+@pause_option(options.MATRIX_PAUSE, least=1)
+@seed_option
+@report_option("matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz")
 def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     """Measure every strategy in every hazard, and each hazard broken and fixed.
 
