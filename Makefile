@@ -37,7 +37,7 @@ fuzz: $(VENV)/.ready-dev ## damaged requests for a minute, from a seed that it p
 loadtest: $(VENV)/.ready ## prove the isolation under load, controls included
 	@$(BIN)/crosstalk prove $(ARGS)
 
-matrix: $(VENV)/.ready ## every hazard, broken and fixed, and every strategy in it: some four minutes
+matrix: $(VENV)/.ready ## every hazard, broken and fixed, and every strategy in it: two to four minutes
 	@$(BIN)/crosstalk matrix --report reports/matrix $(ARGS)
 
 locust: $(VENV)/.ready ## Locust's web UI against a server that `make run` started

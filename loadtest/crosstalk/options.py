@@ -30,8 +30,8 @@ CONTROL_REQUESTS = 300
 CONTROL_DURATION = 15.0
 """Seconds after which the controls' part ends in any case."""
 
-MATRIX_REQUESTS = 400
-"""Complete requests for each cell of a matrix: enough that 3/N is below one in a hundred."""
+MATRIX_REQUESTS = 600
+"""Complete requests for each cell of a matrix: 3/N is half a per cent."""
 
 MATRIX_USERS = 12
 """Users at once on each cell; ten cells and more are loaded at a time."""
