@@ -63,7 +63,7 @@ class Plan:
         return tuple(cell for part in self.parts for cell in part.cells)
 
 
-def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_servers: bool = True) -> Plan:
+def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), host: str | None = None) -> Plan:
     """Plan the matrix of ``hazards``.
 
     Args:
@@ -71,7 +71,8 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_se
         only: patterns, as of a shell, of a hazard's name (``keep-alive``) or of a cell's
             (``*/local``, ``keep-alive/fixed``). Empty for all. The broken variant of each
             hazard is measured besides: where nothing is caught, nothing is shown.
-        own_servers: whether servers may be started beside the one under test.
+        host: the address of a server that is given, beside which none is started; None where
+            one is started.
 
     Raises:
         NothingChosen: one of ``only`` matches nothing.
@@ -81,21 +82,21 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_se
     not_applicable: dict[tuple[str, str], str] = {}
     for hazard in hazards.values():
         not_applicable |= {(hazard.name, name): reason for name, reason in hazard.not_applicable.items()}
+        if reason := _out_of_reach(hazard, host):
+            not_applicable |= {(hazard.name, name): reason for name in (*hazard.strategies, *hazard.variants)}
+            continue
         cells += [
             PlannedCell(hazard, name, frozenset((outcome,))) for name, outcome in hazard.strategies.items()
         ]
-        if hazard.own_server is not None and not own_servers:
-            reason = f"needs a server of its own ({hazard.own_server}), and with --host none is started"
-            not_applicable |= {(hazard.name, variant): reason for variant in hazard.variants}
-            continue
         for variant in hazard.variants:
             expected = (Outcome.ISOLATED,) if variant == FIXED else hazard.caught_as
             cells.append(PlannedCell(hazard, variant, frozenset(expected)))
     if only:
         for pattern in only:
-            if not any(_matches(cell, pattern) for cell in cells):
-                raise NothingChosen(f"{pattern!r} matches no cell")
-        chosen = [cell for cell in cells if any(_matches(cell, pattern) for pattern in only)]
+            if not any(_matches(cell.key, pattern) for cell in cells):
+                reasons = [why for place, why in not_applicable.items() if _matches("/".join(place), pattern)]
+                raise NothingChosen(": ".join((f"{pattern!r} matches no cell", *reasons[:1])))
+        chosen = [cell for cell in cells if any(_matches(cell.key, pattern) for pattern in only)]
         hazards_of_them = {cell.hazard.name for cell in chosen}
         cells = [
             cell
@@ -105,8 +106,19 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), own_se
     return Plan(tuple(_parts(cells)), not_applicable)
 
 
-def _matches(cell: PlannedCell, pattern: str) -> bool:
-    return fnmatchcase(cell.key if "/" in pattern else cell.hazard.name, pattern)
+def _out_of_reach(hazard: Hazard, host: str | None) -> str | None:
+    """Say why a hazard cannot be exercised on a server that is given, if it cannot."""
+    if host is None:
+        return None
+    if hazard.own_server is not None:
+        return f"needs a server of its own ({hazard.own_server}), and with --host none is started"
+    if hazard.exercise.name == "abandoned" and host.startswith("https:"):
+        return "needs a client that goes away in mid-stream, on a raw socket, which speaks no TLS"
+    return None
+
+
+def _matches(key: str, pattern: str) -> bool:
+    return fnmatchcase(key if "/" in pattern else key.partition("/")[0], pattern)
 
 
 def _parts(cells: Sequence[PlannedCell]) -> list[Part]:

@@ -227,7 +227,8 @@ def make(checked: Checked) -> Results:
         listing, host = header["hazards"], header["host"]
         strategies = tuple(map(name_of, header["strategies"]))
         settings, made_on = dict(header["matrix"]), dict(header["environment"])
-        plan = make_plan(parse({"hazards": listing}), own_servers=settings["server"] == OWN_SERVER)
+        given = None if settings["server"] == OWN_SERVER else str(settings["server"])
+        plan = make_plan(parse({"hazards": listing}), host=given)
     except (KeyError, TypeError, ValueError) as error:
         raise NotAMatrix(f"the history is of something else: {error}") from None
     end = checked.end.facts if checked.end is not None else {}

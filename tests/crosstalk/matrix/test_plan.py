@@ -42,10 +42,20 @@ def test_what_else_must_be_caught_is_planned_too(describe: Describe) -> None:
 
 def test_no_server_is_started_beside_one_that_is_given(describe: Describe) -> None:
     hazards = parse({"hazards": [describe("desync", own_server="desync", strategies={}), describe()]})
-    plan = make_plan(hazards, own_servers=False)
+    plan = make_plan(hazards, host="http://127.0.0.1:1")
     assert [part.name for part in plan.parts] == ["keep-alive"]
     assert "--host" in plan.not_applicable["desync", "broken"]
     assert "--host" in plan.not_applicable["desync", "fixed"]
+
+
+def test_nobody_goes_away_from_a_server_that_speaks_tls(describe: Describe) -> None:
+    exercise = {"name": "abandoned", "fate": "abandon", "share": 0.3}
+    hazards = parse({"hazards": [describe("gone", exercise=exercise), describe()]})
+    plan = make_plan(hazards, host="https://127.0.0.1:1")
+    assert [part.name for part in plan.parts] == ["keep-alive"]
+    reasons = {key: reason for key, reason in plan.not_applicable.items() if key[0] == "gone"}
+    assert {key[1] for key in reasons} == {"local", "gevent-local", "context", "broken", "fixed"}
+    assert "TLS" in reasons["gone", "local"]
 
 
 @pytest.mark.parametrize(
@@ -105,3 +115,9 @@ def test_what_is_no_listing_is_refused(listing: object) -> None:
 def test_what_is_no_hazard_is_refused(describe: Describe, change: dict[str, object]) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         parse({"hazards": [describe(**change)]})
+
+
+def test_a_choice_of_what_is_not_applicable_is_told_why(describe: Describe) -> None:
+    hazards = parse({"hazards": [describe("desync", own_server="desync", strategies={})]})
+    with pytest.raises(NothingChosen, match="'desync' matches no cell: needs a server of its own"):
+        make_plan(hazards, only=["desync"], host="http://127.0.0.1:1")
