@@ -95,7 +95,7 @@ def make_plan(hazards: Mapping[str, Hazard], *, only: Sequence[str] = (), host: 
         for pattern in only:
             if not any(_matches(cell.key, pattern) for cell in cells):
                 reasons = [why for place, why in not_applicable.items() if _matches("/".join(place), pattern)]
-                raise NothingChosen(": ".join((f"{pattern!r} matches no cell", *reasons[:1])))
+                raise NothingChosen(": ".join((f"{pattern!r} matches no cell", *reasons[-1:])))
         chosen = [cell for cell in cells if any(_matches(cell.key, pattern) for pattern in only)]
         hazards_of_them = {cell.hazard.name for cell in chosen}
         cells = [
