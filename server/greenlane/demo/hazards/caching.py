@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from greenlane.app import Request
-from greenlane.context import Local, release_local
-from greenlane.demo.hazards.hazard import Cell, Exercise, Hazard, Kept, everywhere
-from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.hazards.hazard import Exercise, Hazard, everywhere
+from greenlane.demo.hazards.sharing import OneLocal
 from greenlane.demo.parameters import ParameterError, Parameters
 
 if TYPE_CHECKING:
@@ -20,28 +19,8 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 
-class _Page(Kept):
+class _Page(OneLocal):
     """A page for whom the cookie names, made anew for each request."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.current = Local()
-
-    def write(self, field: str, value: str) -> None:
-        """Set an attribute."""
-        setattr(self.current, field, value)
-
-    def read(self) -> Reading:
-        """Read the attributes."""
-        return {field: getattr(self.current, field, None) for field in FIELDS}
-
-    def end(self) -> None:
-        """Release this greenlet's entry."""
-        release_local(self.current)
-
-    def left(self) -> int:
-        """Return how many greenlets have an entry."""
-        return len(self.current.__storage__)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Probe with the session's nonce, and say how the page may be kept."""

@@ -13,34 +13,13 @@ from urllib.parse import unquote
 
 from gevent.server import StreamServer
 
-from greenlane.context import Local, release_local
 from greenlane.demo.hazards.apart import Apart
-from greenlane.demo.hazards.hazard import Cell, Exercise, Hazard, Kept, everywhere
-from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.hazards.hazard import Exercise, Hazard, everywhere
+from greenlane.demo.hazards.sharing import OneLocal
 from greenlane.wsgi import Settings, WSGIServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-
-class InLocal(Kept):
-    """Keeps the data in a Local: each request has its own, and still gets another's reply."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.current = Local()
-
-    def write(self, field: str, value: str) -> None:
-        """Set an attribute."""
-        setattr(self.current, field, value)
-
-    def read(self) -> Reading:
-        """Read the attributes."""
-        return {field: getattr(self.current, field, None) for field in FIELDS}
-
-    def end(self) -> None:
-        """Release this greenlet's entry."""
-        release_local(self.current)
 
 
 class UnreadBodies(BaseHTTPRequestHandler):
@@ -86,14 +65,14 @@ class UnreadBodies(BaseHTTPRequestHandler):
 
 def unread_bodies() -> StreamServer:
     """Return the server with the mistake, on a free port of loopback."""
-    app = Apart("desync", {"broken": InLocal})
+    app = Apart("desync", {"broken": OneLocal})
     handler = type("Handler", (UnreadBodies,), {"app": app})
     return StreamServer(("127.0.0.1", 0), lambda peer, address: handler(peer, address, None))
 
 
 def greenlanes_own() -> WSGIServer:
     """Return Greenlane's server, which reads what an application has left of a body, or closes."""
-    app = Apart("desync", {"fixed": InLocal})
+    app = Apart("desync", {"fixed": OneLocal})
     return WSGIServer(("127.0.0.1", 0), app, settings=Settings(access_log="off"))
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from werkzeug.wsgi import ClosingIterator
 
 from greenlane.app import Request
-from greenlane.context import Local, LocalManager, LocalStack, release_local
+from greenlane.context import Local, LocalManager, release_local
 from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Doom, Exercise, Hazard, Variant, cross_talk
+from greenlane.demo.hazards.stacked import OnStack
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Report
@@ -115,15 +116,8 @@ class RaiseEarly(_ReleasedLater):
     fixed = ReleasedByManager
 
 
-class _OnStack(Variant, Keeper):
-    """Keeps data in the context on top of a stack of its own.
-
-    As Flask has it for application contexts, a request uses the one that is there already.
-    """
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.contexts: LocalStack[dict[str, str]] = LocalStack()
+class _OnOneContext(OnStack):
+    """As Flask has it for application contexts, a request uses the one that is there already."""
 
     def push(self) -> None:
         """Push a context, unless there is one."""
@@ -134,28 +128,8 @@ class _OnStack(Variant, Keeper):
         """Answer, which may take longer than it is given."""
         return self.cell.reply(_report(self.cell, self, Parameters.of(Request(environ))))
 
-    def write(self, field: str, value: str) -> None:
-        """Write into the current context."""
-        context = self.contexts.top
-        if context is None:
-            raise RuntimeError("there is no context")
-        context[field] = value
 
-    def read(self) -> Reading:
-        """Read from the current context."""
-        context = self.contexts.top or {}
-        return {field: context.get(field) for field in FIELDS}
-
-    def release(self) -> None:
-        """Pop the current context."""
-        self.contexts.pop()
-
-    def left(self) -> int:
-        """Return how many greenlets have a context."""
-        return len(self.contexts.__storage__)
-
-
-class PoppedAfterwards(_OnStack):
+class PoppedAfterwards(_OnOneContext):
     """Pushes a context, calls the view, and pops the context in the line after that."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
@@ -166,7 +140,7 @@ class PoppedAfterwards(_OnStack):
         return response(environ, start_response)
 
 
-class PoppedFinally(_OnStack):
+class PoppedFinally(_OnOneContext):
     """Pushes a context, calls the view, and pops the context in ``finally``."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":

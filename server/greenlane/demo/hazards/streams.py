@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from greenlane.app import Request, stream_with_context
 from greenlane.app import request as current_request
-from greenlane.context import LocalStack
-from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, OfApp, Variant
-from greenlane.demo.keeper import FIELDS, Keeper, Reading
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, OfApp
+from greenlane.demo.hazards.stacked import OnStack
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Probe
 from greenlane.demo.strategies import ContextOfRequest, ReusedId, Strategy
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 
-class _Streaming(Variant, Keeper):
+class _Streaming(OnStack):
     """Streams its reply, with a context on a stack of its own while it does so."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
-        self.contexts: LocalStack[dict[str, str]] = LocalStack()
         self.set_up = 0
         self.torn_down = 0
 
@@ -47,21 +45,6 @@ class _Streaming(Variant, Keeper):
         """Tear the context down."""
         self.contexts.pop()
         self.torn_down += 1
-
-    def write(self, field: str, value: str) -> None:
-        """Write into the current context."""
-        context = self.contexts.top
-        if context is None:
-            raise RuntimeError("there is no context")
-        context[field] = value
-
-    def read(self) -> Reading:
-        """Read from the current context."""
-        context = self.contexts.top or {}
-        return {field: context.get(field) for field in FIELDS}
-
-    def release(self) -> None:
-        """Nothing that a probe could ask for: the body tears down by itself."""
 
     def left(self) -> int:
         """Return how many contexts were not torn down."""
