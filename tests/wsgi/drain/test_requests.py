@@ -1,27 +1,22 @@
-"""Draining: which connections close at once, which requests are finished, and what is cut off."""
+"""What a drain does with each connection: closed at once, its requests finished, or cut off in the end."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import gevent
 import pytest
-import trustme
-from gevent import Greenlet, GreenletExit
 from gevent.event import Event
 
-from greenlane.wsgi import Settings, WSGIServer
+from greenlane.wsgi import WSGIServer
 from greenlane.wsgi.stream import AT_ONCE
-from greenlane.wsgi.tls import server_context
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from tests.wsgi.conftest import Client
+    from tests.wsgi.drain.conftest import App, Draining
 
     Serve = Callable[..., WSGIServer]
     Connect = Callable[[WSGIServer], Client]
@@ -29,43 +24,7 @@ if TYPE_CHECKING:
 GET = "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-class App:
-    """Echoes the path and the body, and waits inside for `go` when the path is /wait."""
-
-    def __init__(self) -> None:
-        self.inside = Event()
-        self.go = Event()
-        self.calls = 0
-        self.killed = 0
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        self.calls += 1
-        body = environ["wsgi.input"].read()
-        if environ["PATH_INFO"] == "/wait":
-            self.inside.set()
-            try:
-                assert self.go.wait(10)
-            except GreenletExit:
-                self.killed += 1
-                raise
-        start_response("200 OK", [])
-        return [environ["PATH_INFO"].encode() + body]
-
-
-@pytest.fixture
-def app() -> App:
-    return App()
-
-
-def draining(server: WSGIServer, timeout: float = 10) -> "Greenlet[..., int]":
-    """Start to drain and wait until the listener is closed."""
-    greenlet = gevent.spawn(server.drain, timeout)
-    while not server.closed:
-        gevent.sleep(0)
-    return greenlet
-
-
-def test_idle_connections_close_at_once(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_idle_connections_close_at_once(serve: "Serve", connect: "Connect", app: "App") -> None:
     """B45."""
     server = serve(app)
     used, silent = connect(server), connect(server)
@@ -78,7 +37,7 @@ def test_idle_connections_close_at_once(serve: "Serve", connect: "Connect", app:
     assert server.connections == 0
 
 
-def test_nobody_is_let_in_any_more(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_nobody_is_let_in_any_more(serve: "Serve", connect: "Connect", app: "App") -> None:
     """B45."""
     server = serve(app)
     server.drain()
@@ -86,7 +45,9 @@ def test_nobody_is_let_in_any_more(serve: "Serve", connect: "Connect", app: App)
         connect(server)
 
 
-def test_a_request_in_its_application_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_a_request_in_its_application_is_finished(
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
+) -> None:
     """B45."""
     server = serve(app)
     client = connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -115,7 +76,7 @@ def test_a_request_in_its_application_is_finished(serve: "Serve", connect: "Conn
     ids=["first byte", "half a head", "half a body", "half a chunk"],
 )
 def test_a_request_whose_first_byte_was_read_is_finished(
-    serve: "Serve", connect: "Connect", app: App, before: str, after: str, body: bytes
+    serve: "Serve", connect: "Connect", app: "App", before: str, after: str, body: bytes, draining: "Draining"
 ) -> None:
     """B45."""
     server = serve(app)
@@ -131,7 +92,9 @@ def test_a_request_whose_first_byte_was_read_is_finished(
     assert drained.get(timeout=5) == 0
 
 
-def test_a_body_that_waits_to_be_asked_for_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_a_body_that_waits_to_be_asked_for_is_finished(
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
+) -> None:
     """B45: `100 Continue` is sent, and the response after it."""
     server = serve(app)
     client = connect(server)
@@ -142,7 +105,7 @@ def test_a_body_that_waits_to_be_asked_for_is_finished(serve: "Serve", connect: 
     assert drained.get(timeout=5) == 0
 
 
-def test_a_request_that_just_arrived_is_served(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_a_request_that_just_arrived_is_served(serve: "Serve", connect: "Connect", app: "App") -> None:
     """B45: it is in the kernel, nobody has read it, and its connection counts as idle."""
     server = serve(app)
     client = connect(server)
@@ -155,7 +118,7 @@ def test_a_request_that_just_arrived_is_served(serve: "Serve", connect: "Connect
 
 
 def test_a_connection_that_waits_to_be_accepted_is_served(
-    serve: "Serve", connect: "Connect", app: App
+    serve: "Serve", connect: "Connect", app: "App"
 ) -> None:
     """B45."""
     server = serve(app)
@@ -170,7 +133,7 @@ def test_a_connection_that_waits_to_be_accepted_is_served(
 
 
 def test_pipelined_requests_that_were_read_are_all_finished(
-    serve: "Serve", connect: "Connect", app: App
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
 ) -> None:
     """B45: the first byte of the second and third came in with the first request."""
     server = serve(app)
@@ -186,7 +149,9 @@ def test_pipelined_requests_that_were_read_are_all_finished(
     assert drained.get(timeout=5) == 0
 
 
-def test_a_request_behind_an_unread_body_is_finished(serve: "Serve", connect: "Connect") -> None:
+def test_a_request_behind_an_unread_body_is_finished(
+    serve: "Serve", connect: "Connect", draining: "Draining"
+) -> None:
     """B45: what is left of a body in the buffer is not taken for a request, nor hides one."""
     inside, go = Event(), Event()
 
@@ -212,7 +177,7 @@ def test_a_request_behind_an_unread_body_is_finished(serve: "Serve", connect: "C
 
 
 def test_a_client_that_never_stops_sending_does_not_hold_the_drain(
-    serve: "Serve", connect: "Connect", app: App
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
 ) -> None:
     """B45: only what was read is owed a reply, and the last reply says so."""
     server = serve(app)
@@ -228,7 +193,9 @@ def test_a_client_that_never_stops_sending_does_not_hold_the_drain(
     assert app.calls == 1
 
 
-def test_of_a_flood_only_what_was_read_is_finished(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_of_a_flood_only_what_was_read_is_finished(
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
+) -> None:
     """B45: the end of a request that was half read must not bring in the beginning of the next one."""
     server = serve(app)
     first = "GET /wait HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -248,7 +215,7 @@ def test_of_a_flood_only_what_was_read_is_finished(serve: "Serve", connect: "Con
 
 
 def test_a_request_that_comes_behind_a_promise_to_stay_open_is_served(
-    serve: "Serve", connect: "Connect"
+    serve: "Serve", connect: "Connect", draining: "Draining"
 ) -> None:
     """B45: the head left before the drain began, so the client could not know."""
     go = Event()
@@ -289,7 +256,7 @@ def test_a_reply_that_is_out_is_not_cut_off(serve: "Serve", connect: "Connect") 
 
 
 def test_what_has_not_finished_in_time_is_cut_off_and_counted(
-    serve: "Serve", connect: "Connect", app: App, errors: io.StringIO
+    serve: "Serve", connect: "Connect", app: "App", errors: io.StringIO
 ) -> None:
     """B45."""
     server = serve(app)
@@ -304,7 +271,9 @@ def test_what_has_not_finished_in_time_is_cut_off_and_counted(
     assert errors.getvalue() == ""
 
 
-def test_stop_waits_for_a_drain_under_way(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_stop_waits_for_a_drain_under_way(
+    serve: "Serve", connect: "Connect", app: "App", draining: "Draining"
+) -> None:
     """`serve_forever` stops the server when its listener closes: that must not cut the drain short."""
     server = serve(app)
     forever = gevent.spawn(server.serve_forever, stop_timeout=0)
@@ -321,7 +290,7 @@ def test_stop_waits_for_a_drain_under_way(serve: "Serve", connect: "Connect", ap
     forever.get(timeout=5)
 
 
-def test_a_full_server_lets_others_wait(serve: "Serve", connect: "Connect", app: App) -> None:
+def test_a_full_server_lets_others_wait(serve: "Serve", connect: "Connect", app: "App") -> None:
     server = serve(app, max_connections=1)
     first, second = connect(server), connect(server)
     first.get()
@@ -331,126 +300,3 @@ def test_a_full_server_lets_others_wait(serve: "Serve", connect: "Connect", app:
     first.close()
     assert second.reply().body == b"/"
     assert server.connections_accepted == 2
-
-
-# What is owed to nobody must not hold the drain.
-
-
-def test_a_handshake_that_was_never_begun_does_not_hold_the_drain(
-    serve: "Serve", connect: "Connect", app: App, tmp_path: Path
-) -> None:
-    """B45: who waits to be accepted is taken in as the drain begins: it was not yet among the handshakes."""
-    certificate = tmp_path / "certificate.pem"
-    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    server = serve(app, kind=partial(WSGIServer, tls=server_context(certificate)), head_timeout=2)
-    server.stop_accepting()
-    silent = connect(server)
-    begun = monotonic()
-    assert server.drain(timeout=10) == 0
-    assert monotonic() - begun < 1
-    assert silent.ended()
-    assert server.connections_accepted == 1
-
-
-SIZED = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc"
-CHUNKED = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc"
-
-
-@pytest.mark.parametrize(
-    ("post", "begins"),
-    [
-        (SIZED, "behind the reply"),
-        (CHUNKED, "behind the reply"),
-        (SIZED, "in the reply"),
-        (CHUNKED, "in the reply"),
-        (CHUNKED, "before the head"),
-    ],
-    ids=lambda value: {SIZED: "sized", CHUNKED: "chunked"}.get(value, value),
-)
-def test_a_body_that_nobody_reads_does_not_hold_the_drain(
-    serve: "Serve", connect: "Connect", post: str, begins: str
-) -> None:
-    """B45: its reply is out, and the rest is only thrown away. It was waited for as long as for a head."""
-    inside, go = Event(), Event()
-
-    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
-        start_response("200 OK", [("Content-Length", "2")])
-        if begins == "in the reply":
-            yield b"a"
-        inside.set()
-        assert go.wait(5)
-        yield b"ab" if begins != "in the reply" else b"b"
-
-    server = serve(app, head_timeout=2, linger=0.05)
-    client = connect(server).send(post)
-    assert inside.wait(5)
-    if begins == "behind the reply":
-        go.set()
-        assert client.reply().body == b"ab"
-        with gevent.Timeout(5):
-            while server.busy:
-                gevent.sleep(0)
-    drained = draining(server)
-    begun = monotonic()
-    if begins != "behind the reply":
-        go.set()
-        assert client.reply().body == b"ab"
-    assert drained.get(timeout=5) == 0
-    assert monotonic() - begun < 1
-    assert client.ended()
-
-
-# A drain that does not come to its end must let go of those who wait for it.
-
-
-@pytest.fixture
-def unstopped(errors: io.StringIO) -> Iterator[Callable[..., WSGIServer]]:
-    """Start servers which nothing stops behind the test: whether they stop at all is what it asks."""
-    servers: list[WSGIServer] = []
-
-    def start(app: "WSGIApplication") -> WSGIServer:
-        settings = Settings(access_log="off")
-        servers.append(WSGIServer(("127.0.0.1", 0), app, settings=settings, error_log=errors))
-        servers[-1].start()
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-        if server.pool is not None:
-            server.pool.kill()
-
-
-def test_a_drain_that_a_request_asks_for_lets_the_server_stop(
-    unstopped: Callable[..., WSGIServer], connect: "Connect"
-) -> None:
-    """It is cut off by the drain that it waits for; nobody then told the others that it was over."""
-    servers: list[WSGIServer] = []
-
-    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        servers[0].drain(timeout=0.02)
-        raise AssertionError("it was cut off")
-
-    servers.append(unstopped(app))
-    [server] = servers
-    forever = gevent.spawn(server.serve_forever)
-    client = connect(server).send(GET)
-    assert client.ended()
-    forever.get(timeout=1)
-    with gevent.Timeout(1):
-        server.stop()
-
-
-def test_a_drain_that_its_caller_gives_up_lets_the_server_stop(
-    unstopped: Callable[..., WSGIServer], connect: "Connect", app: App
-) -> None:
-    """Whoever waited for the drain to be over waited for ever."""
-    server = unstopped(app)
-    forever = gevent.spawn(server.serve_forever)
-    connect(server).send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
-    assert app.inside.wait(5)
-    with suppress(gevent.Timeout), gevent.Timeout(0.02):
-        server.drain(timeout=30)
-    forever.get(timeout=1)
-    with gevent.Timeout(1):
-        server.stop()
