@@ -44,7 +44,7 @@ def closing_client() -> type[ClosingClient]:
 
 @pytest.fixture
 def connection() -> Connection:
-    """Request addresses in turn, in one greenlet; return the JSON documents: `connection(demo, *addresses)`."""
+    """Request addresses in turn, in one greenlet; return the documents: `connection(demo, *addresses)`."""
 
     def request(demo: Ops, *addresses: str) -> list[Any]:
         client = ClosingClient(demo)
