@@ -78,10 +78,11 @@ class WebUI:
         while not so():
             assert time.monotonic() < deadline, self.process.log
 
-    def run(self, host: str, **fields: object) -> dict[str, tuple[int, int]]:
-        """Run a test until it has made some requests, and return what was requested."""
+    def run(self, host: str, *names: str, **fields: object) -> dict[str, tuple[int, int]]:
+        """Run a test until it has made some requests, to each of ``names`` too, and return them."""
         self.start(host, **fields)
         self.wait_until(lambda: self.requests()["Aggregated"][0] >= 100)
+        self.wait_until(lambda: {*names} <= {*self.requests()})
         self.post("/stop")
         return self.requests()
 
@@ -109,7 +110,7 @@ def test_the_web_ui_runs_one_test_after_another(serve: "Serve", web_ui: WebUI, f
     host = serve()
     idle = greenlets(host)
     for address in (host, f"{host}/"):
-        requests = web_ui.run(address)
+        requests = web_ui.run(address, *SUBJECTS, *CONTROLS)
         web_ui.wait_until(lambda: greenlets(host) <= idle)  # no connection stays open after its test
         assert set(requests) == {*SUBJECTS, *CONTROLS, "Aggregated"}
         assert requests["Aggregated"][1] == 0
@@ -122,7 +123,7 @@ def test_the_web_ui_runs_one_test_after_another(serve: "Serve", web_ui: WebUI, f
 def test_the_web_ui_takes_the_options_of_its_form(serve: "Serve", web_ui: WebUI) -> None:
     """They come as text."""
     host = serve()
-    requests = web_ui.run(host, strategy="context", seed="7", min_requests="20")
+    requests = web_ui.run(host, *CONTROLS, strategy="context", seed="7", min_requests="20")
     assert set(requests) == {"/probe/context", *CONTROLS, "Aggregated"}
     state = web_ui.state()
     assert (state["seed"], state["settings"]["min_requests"]) == (7, 20)
@@ -174,23 +175,34 @@ def test_the_tab_shows_a_master_what_its_workers_count(
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_browser_shows_the_tab_and_takes_nothing_for_markup(
-    serve: "Serve", web_ui: WebUI, tmp_path: Path
-) -> None:
-    web_ui.start(serve("locust_apps:markup"))
-    web_ui.wait_until(lambda: "injected" in web_ui.rows().get("local", {"says": ""})["says"])
-    dom = subprocess.run(
+def _dump(address: str, profile: Path) -> str:
+    """Return what a browser makes of a page."""
+    return subprocess.run(
         [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-proxy-server"),
-            *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"),
-            f"{web_ui.base}/?tab=cross-talk",
+            *(f"--user-data-dir={profile}", "--virtual-time-budget=8000", "--dump-dom", address),
         ],
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
         check=True,
     ).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_shows_the_tab_and_takes_nothing_for_markup(
+    serve: "Serve", web_ui: WebUI, tmp_path: Path
+) -> None:
+    web_ui.start(serve("locust_apps:markup"))
+    web_ui.wait_until(lambda: "injected" in web_ui.rows().get("local", {"says": ""})["says"])
+    doms = []
+
+    def shown() -> bool:
+        doms.append(_dump(f"{web_ui.base}/?tab=cross-talk", tmp_path))
+        return "markup" in doms[-1] and "With cross-talk</" in doms[-1]
+
+    web_ui.wait_until(shown)  # on a busy machine the browser may look before the page has its data
+    dom = doms[-1]
     web_ui.post("/stop")
     assert re.search(r"<button[^>]*>(<[^>]*>)*Cross-talk", dom), dom[-3000:]
     assert "With cross-talk" in dom
