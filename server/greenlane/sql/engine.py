@@ -60,8 +60,10 @@ def make_engine(url: str | URL, *, pool_size: int, timeout: float) -> Engine:
         _refuse_memory(parsed)
         # No waiting inside SQLite: it would stop the greenlet that holds the lock, too.
         arguments = {"timeout": 0, "check_same_thread": False}
-    elif backend == "postgresql" and "connect_timeout" not in parsed.query:
-        arguments = {"connect_timeout": CONNECT_TIMEOUT}
+    elif backend == "postgresql":
+        # A database in SQL_ASCII does not say what its texts are, and psycopg would give bytes.
+        arguments = {"connect_timeout": CONNECT_TIMEOUT, "client_encoding": "utf8"}
+        arguments = {name: value for name, value in arguments.items() if name not in parsed.query}
     try:
         engine = create_engine(
             parsed,
