@@ -62,7 +62,7 @@ def _make_base(tools: Tools, root: Path, image: str) -> None:
     say(f"making a base image of Debian {suite}")
     tools.run(
         *("debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates"),
-        *(suite, str(root), "http://deb.debian.org/debian"),
+        *(suite, str(root)),  # from the mirror that debootstrap knows
     )
     if CERTIFICATES.exists():  # some networks have an authority of their own
         shutil.copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))

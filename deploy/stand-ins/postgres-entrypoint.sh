@@ -12,9 +12,10 @@ fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   chmod 700 "$PGDATA"
   umask 077
-  printf '%s' "${POSTGRES_PASSWORD:?}" >/tmp/password
-  initdb -U "$POSTGRES_USER" --encoding=UTF8 --locale=C.UTF-8 --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256 >/dev/null
-  rm /tmp/password
+  password="$(mktemp)"
+  printf '%s' "${POSTGRES_PASSWORD:?}" >"$password"
+  initdb -U "$POSTGRES_USER" --encoding=UTF8 --locale=C.UTF-8 --pwfile="$password" --auth-local=trust --auth-host=scram-sha-256 >/dev/null
+  rm "$password"
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
   echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
   pg_ctl -w -o "-c listen_addresses=" start >/dev/null # not over TCP before it is ready

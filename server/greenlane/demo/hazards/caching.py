@@ -4,6 +4,7 @@ The session is hand-written, since the App's own says ``Vary: Cookie`` by itself
 in the cookie alone: an address with a nonce of each visitor's own would be stored for each.
 """
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
@@ -36,9 +37,9 @@ class _Page(OneLocal):
         self.allow(response)
         return response(environ, start_response)
 
+    @abstractmethod
     def allow(self, response: "BaseResponse") -> None:
         """Say to caches what they may do with the page."""
-        raise NotImplementedError
 
 
 class ForEverybody(_Page):

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from werkzeug.wsgi import ClosingIterator
 
 from greenlane.app import Request
-from greenlane.context import Local, LocalManager, release_local
-from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Doom, Exercise, Hazard, Variant, cross_talk
+from greenlane.context import LocalManager
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Doom, Exercise, Hazard, cross_talk
+from greenlane.demo.hazards.sharing import OneLocal
 from greenlane.demo.hazards.stacked import OnStack
-from greenlane.demo.keeper import FIELDS, Keeper, Reading
+from greenlane.demo.keeper import Keeper
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Report
 from greenlane.demo.strategies import Strategy
@@ -39,33 +40,13 @@ class _ReleasedLater(Hazard):
         return cell.reply(report)
 
 
-class _InLocal(Variant, Keeper):
+class _InLocal(OneLocal):
     """Keeps data in a Local, which some middleware releases."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.current = Local()
 
     def view(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Answer, or raise."""
         report = _report(self.cell, self, Parameters.of(Request(environ)))
         return self.cell.reply(report)(environ, start_response)
-
-    def write(self, field: str, value: str) -> None:
-        """Set an attribute."""
-        setattr(self.current, field, value)
-
-    def read(self) -> Reading:
-        """Read the attributes."""
-        return {field: getattr(self.current, field, None) for field in FIELDS}
-
-    def release(self) -> None:
-        """Release this greenlet's entry."""
-        release_local(self.current)
-
-    def left(self) -> int:
-        """Return how many greenlets have an entry."""
-        return len(self.current.__storage__)
 
 
 class ReleasedByIterator(_InLocal):
@@ -73,7 +54,7 @@ class ReleasedByIterator(_InLocal):
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Wrap the response. An error passes this line: nothing is there yet that a server could close."""
-        return ClosingIterator(self.view(environ, start_response), self.release)
+        return ClosingIterator(self.view(environ, start_response), self.end)
 
 
 class ReleasedByManager(_InLocal):

@@ -5,8 +5,9 @@ The data goes to a server and comes back over a connection, which many requests 
 
 import os
 import weakref
+from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, Never
 
 import gevent
@@ -84,10 +85,9 @@ class _Pooled(Variant):
         super().__init__(cell)
         self.pool = Pool()
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    @abstractmethod
+    def connection(self) -> AbstractContextManager[Connection]:
         """Lend a connection of the pool's."""
-        raise NotImplementedError
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Probe over a pooled connection; a doomed request is cancelled in its first call."""
