@@ -7,7 +7,7 @@ Must not import the site: it is given everything it needs.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import getpid
 from threading import get_native_id
 from time import monotonic
@@ -83,6 +83,22 @@ class Turns:
         return other
 
 
+class Watch:
+    """Is told each step of each probe. This one takes no notice; a race's recorder does.
+
+    It is told in the probe's own greenlet, right after the step.
+    """
+
+    def began(self, probe: "Probe", found: Reading) -> None:
+        """A probe has looked at what is there."""
+
+    def wrote(self, probe: "Probe", field: str) -> None:
+        """A probe has written a field."""
+
+    def read(self, probe: "Probe", read: Reading, error: str | None) -> None:
+        """A probe has read back, at a checkpoint."""
+
+
 @dataclass(frozen=True)
 class Kit:
     """What all probes of one demonstration share.
@@ -91,12 +107,14 @@ class Kit:
         switcher: the ways to switch.
         turns: who acted last.
         in_flight: returns the number of requests in flight now.
+        watch: is told each step.
 
     """
 
     switcher: Switcher
     turns: Turns
     in_flight: Callable[[], int]
+    watch: Watch = field(default_factory=Watch)
 
     def probe(self, name: str, keeper: Keeper, parameters: Parameters) -> "Probe":
         """Make the probe of one request, that writes to ``keeper`` and reads from it."""
@@ -112,12 +130,17 @@ class Probe:
         keeper: what to write to and read from.
         parameters: what the request asks for.
 
+    Attributes:
+        nonce: what it writes.
+        keeper: what it writes to and reads from.
+
     """
 
     def __init__(self, kit: Kit, name: str, keeper: Keeper, parameters: Parameters) -> None:
+        self.nonce = parameters.nonce
+        self.keeper = keeper
         self._kit = kit
         self._name = name
-        self._keeper = keeper
         self._parameters = parameters
         self._most_in_flight = 0
         self._switches = 0
@@ -139,7 +162,7 @@ class Probe:
             return self.report(list(self.checkpoints()))
         finally:
             if self._parameters.release:
-                self._keeper.release()
+                self.keeper.release()
 
     def write(self) -> None:
         """Look at what is there, and write both fields, with a switch between.
@@ -151,7 +174,8 @@ class Probe:
         first, second = FIELDS
         self._kit.turns.take(self)
         self._began = _now()
-        self._found = self._keeper.found()
+        self._found = self.keeper.found()
+        self._kit.watch.began(self, self._found)
         self._write(first)
         self._kit.switcher.gap(self._parameters.pause)
         self._write(second)
@@ -181,8 +205,9 @@ class Probe:
 
     def _write(self, field: str) -> None:
         self._step()
-        self._keeper.write(field, self._parameters.nonce)
+        self.keeper.write(field, self.nonce)
         self._wrote.append(_now())
+        self._kit.watch.wrote(self, field)
 
     def _checkpoint(self, name: str, way: Way) -> Checkpoint:
         way(jitter(self._parameters.pause))
@@ -191,9 +216,10 @@ class Probe:
         read: Reading = dict.fromkeys(FIELDS)
         error = None
         try:
-            read = self._keeper.read()
+            read = self.keeper.read()
         except Exception as raised:  # any error at all is a finding, and the client's to judge
             error = f"{type(raised).__name__}: {raised}"
+        self._kit.watch.read(self, read, error)
         return {"after": name, "read": read, "error": error, "switches": switches, "at": _now()}
 
     def _step(self) -> None:
@@ -201,6 +227,11 @@ class Probe:
         self._switches += other
         self._all_switches += other
         self._most_in_flight = max(self._most_in_flight, self._kit.in_flight())
+
+
+def greenlet_name(greenlet: object) -> str:
+    """Name a greenlet by its address, as everything on the page does."""
+    return f"greenlet {id(greenlet):#x}"
 
 
 def _now() -> float:
