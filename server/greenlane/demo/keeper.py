@@ -44,3 +44,8 @@ class Keeper(ABC):
         """Read the fields of :data:`FIELDS` alone: all None in a clean lane."""
         reading = self.read()
         return {field: reading[field] for field in FIELDS}
+
+
+def greenlet_name(greenlet: object) -> str:
+    """Name a greenlet by its address, as everything on the page does."""
+    return f"greenlet {id(greenlet):#x}"

@@ -229,10 +229,5 @@ class Probe:
         self._most_in_flight = max(self._most_in_flight, self._kit.in_flight())
 
 
-def greenlet_name(greenlet: object) -> str:
-    """Name a greenlet by its address, as everything on the page does."""
-    return f"greenlet {id(greenlet):#x}"
-
-
 def _now() -> float:
     return round(monotonic(), 6)
