@@ -16,7 +16,7 @@ from greenlane.app import App
 from greenlane.demo.hazards.sharing import SharedObject
 from greenlane.demo.hazards.storage import IdentReuse
 from greenlane.demo.keeper import FIELDS, Reading
-from greenlane.demo.strategies import STRATEGIES, Strategy, make_strategies
+from greenlane.demo.strategies import STRATEGIES, Stored, Strategy, make_strategies
 
 Lane = Callable[[], AbstractContextManager[object]]
 
@@ -120,6 +120,81 @@ def test_release_forgets_both_fields_and_may_be_repeated(name: str) -> None:
             return before, strategy.found()
 
     assert gevent.spawn(visit).get() == (both("alice"), both(None))
+
+
+def places(strategy: Strategy) -> tuple[set[str | None], list[Stored]]:
+    """Let alice and bob write one field each; return where their data is, and what lies there in between."""
+    lane = lane_of(strategy)
+    wrote = {"alice": Event(), "bob": Event()}
+    greenlets: list[gevent.Greenlet[..., str | None]] = []
+
+    def visit(name: str, other: str) -> str | None:
+        with lane():
+            strategy.write(FIELDS[0], name)
+            wrote[name].set()
+            assert wrote[other].wait(5)
+            return strategy.lane()
+
+    greenlets += [gevent.spawn(visit, "alice", "bob"), gevent.spawn(visit, "bob", "alice")]
+    stored = []
+
+    def look() -> None:
+        assert wrote["alice"].wait(5)
+        stored.append(strategy.storage(greenlets))
+
+    looking = gevent.spawn(look)
+    gevent.joinall(greenlets, raise_error=True)
+    looking.get()
+    return {greenlet.get() for greenlet in greenlets}, stored
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_shares_a_place_shares_its_name(name: str) -> None:
+    """The names are those of real places: as many as keep overlapping greenlets apart."""
+    names, (stored,) = places(make_strategies()[name])
+    if name in SharedObject.breaks:
+        assert len(names) == 1
+        assert stored == {names.pop(): {FIELDS[0]: "bob"}}
+    else:
+        assert len(names) == 2
+        assert set(stored) == names
+        assert sorted(stored.values(), key=str) == [{FIELDS[0]: "alice"}, {FIELDS[0]: "bob"}]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_stored_before_a_write_and_after_a_release(name: str) -> None:
+    strategy = make_strategies()[name]
+
+    def visit() -> tuple[Stored, Stored, Stored]:
+        me = [gevent.getcurrent()]
+        with lane_of(strategy)():
+            before = strategy.storage(me)
+            write(strategy, "alice")
+            between = strategy.storage(me)
+            strategy.release()
+            return before, between, strategy.storage(me)
+
+    before, between, after = gevent.spawn(visit).get()
+    assert before == after == {}
+    assert list(between.values()) == [dict.fromkeys(FIELDS, "alice")]
+
+
+def test_each_request_of_a_greenlet_has_a_g_with_a_name_of_its_own() -> None:
+    """Its address would come again: the context of the one request is gone when the next comes."""
+    strategy = make_strategies()["context"]
+    assert strategy.lane() is None
+    names = []
+    for _ in range(20):
+        with lane_of(strategy)():
+            names.append(strategy.lane())
+            assert strategy.lane() == names[-1]
+    assert len(set(names)) == 20
+
+
+def test_each_strategy_says_what_is_shared() -> None:
+    for strategy in STRATEGIES:
+        assert strategy.shares.endswith(".")
+        assert strategy.shares.startswith("Nothing: ") is (strategy.role == "subject")
 
 
 def visits_in_turn(strategy: Strategy, count: int) -> list[tuple[int, Reading]]:

@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.local import local as gevent_local
 from gevent.monkey import get_original
+from greenlet import getcurrent
 
 from greenlane.context import Local, release_local
 from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, Kept, everywhere
-from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
 from greenlane.demo.parameters import Parameters
-from greenlane.demo.strategies import Strategy
+from greenlane.demo.strategies import Strategy, native_ident, native_thread_name
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 
 class InAttributes(Kept):
-    """Sets attributes of :attr:`current`, and deletes them when the request is over."""
+    """Sets attributes of :attr:`current`, and deletes them when the request is over.
+
+    Unless a subclass says otherwise, :attr:`current` is local to the greenlet.
+    """
 
     current: Any
 
@@ -36,11 +40,19 @@ class InAttributes(Kept):
             if hasattr(self.current, field):
                 delattr(self.current, field)
 
+    def lane(self) -> str:
+        """Name the current greenlet."""
+        return greenlet_name(getcurrent())
+
 
 class OneObject(InAttributes):
     """One object, made when the module is imported, holds the current request's data."""
 
     current = SimpleNamespace()
+
+    def lane(self) -> str:
+        """Name the object: everybody has the same."""
+        return "the one object"
 
 
 class OneLocal(InAttributes):
@@ -86,6 +98,10 @@ class NativeLocal(InAttributes):
         super().__init__(cell)
         # Asked for by name: what a module has that was imported before patch_all().
         self.current = get_original("threading", "local")()
+
+    def lane(self) -> str:
+        """Name the native thread: all greenlets have the same."""
+        return native_thread_name(native_ident())
 
 
 class PatchedLocal(InAttributes):

@@ -11,7 +11,7 @@ from greenlet import getcurrent, greenlet
 from greenlane.context import Local
 from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, Kept, cross_talk
 from greenlane.demo.hazards.sharing import InAttributes
-from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,10 @@ class ByAddress(Kept):
         """Read what is under this greenlet's address."""
         lane = self.lanes.get(id(getcurrent()), {})
         return {field: lane.get(field) for field in FIELDS}
+
+    def lane(self) -> str:
+        """Name this greenlet's address."""
+        return f"id {id(getcurrent()):#x}"
 
 
 class OnTheGreenlet(InAttributes):
@@ -169,6 +173,10 @@ class _Recorded(Kept):
         """Read this greenlet's record."""
         record = self.record()
         return {field: getattr(record, field, None) for field in FIELDS}
+
+    def lane(self) -> str:
+        """Name this greenlet, which its record is kept for."""
+        return greenlet_name(getcurrent())
 
     def left(self) -> int:
         """Return how many records there are."""
