@@ -122,36 +122,33 @@ def test_release_forgets_both_fields_and_may_be_repeated(name: str) -> None:
     assert gevent.spawn(visit).get() == (both("alice"), both(None))
 
 
-def places(strategy: Strategy) -> tuple[set[str | None], list[Stored]]:
-    """Let alice and bob write one field each; return where their data is, and what lies there in between."""
+def places(strategy: Strategy) -> tuple[set[str | None], Stored]:
+    """Let alice and then bob write a field; return where their data is, and what lies there when both have."""
     lane = lane_of(strategy)
-    wrote = {"alice": Event(), "bob": Event()}
-    greenlets: list[gevent.Greenlet[..., str | None]] = []
+    alice_wrote, both_wrote, looked = Event(), Event(), Event()
 
-    def visit(name: str, other: str) -> str | None:
+    def visit(name: str, turn: Event, then: Event) -> str | None:
         with lane():
+            assert turn.wait(5)
             strategy.write(FIELDS[0], name)
-            wrote[name].set()
-            assert wrote[other].wait(5)
+            then.set()
+            assert looked.wait(5)
             return strategy.lane()
 
-    greenlets += [gevent.spawn(visit, "alice", "bob"), gevent.spawn(visit, "bob", "alice")]
-    stored = []
-
-    def look() -> None:
-        assert wrote["alice"].wait(5)
-        stored.append(strategy.storage(greenlets))
-
-    looking = gevent.spawn(look)
-    gevent.joinall(greenlets, raise_error=True)
-    looking.get()
-    return {greenlet.get() for greenlet in greenlets}, stored
+    bob = gevent.spawn(visit, "bob", alice_wrote, both_wrote)
+    begin = Event()
+    alice = gevent.spawn(visit, "alice", begin, alice_wrote)
+    begin.set()
+    assert both_wrote.wait(5)
+    stored = strategy.storage([alice, bob])
+    looked.set()
+    return {alice.get(), bob.get()}, stored
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_who_shares_a_place_shares_its_name(name: str) -> None:
     """The names are those of real places: as many as keep overlapping greenlets apart."""
-    names, (stored,) = places(make_strategies()[name])
+    names, stored = places(make_strategies()[name])
     if name in SharedObject.breaks:
         assert len(names) == 1
         assert stored == {names.pop(): {FIELDS[0]: "bob"}}
