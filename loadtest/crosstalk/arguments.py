@@ -21,11 +21,11 @@ seed_option: Decorator = click.option(
 )
 
 
-def hops_option(default: int) -> Decorator:
-    """Return the option for the switches in a request."""
+def hops_option(default: int, most: int = 64) -> Decorator:
+    """Return the option for the switches in a request, which may be up to ``most``."""
     return click.option(
         "--hops",
-        type=click.IntRange(1, 64),
+        type=click.IntRange(1, most),
         default=default,
         show_default=True,
         help="Switches in each request, each followed by a checkpoint.",

@@ -21,6 +21,7 @@ from crosstalk.matrix.results import NotAMatrix, is_of_matrix
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
+from crosstalk.race.command import race
 from crosstalk.report import document, picture, show, write
 from crosstalk.site import CannotRun
 
@@ -45,6 +46,7 @@ def cli() -> None:
 
 
 cli.add_command(matrix)
+cli.add_command(race)
 
 
 @cli.command()

@@ -12,12 +12,13 @@ import random
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from crosstalk.checker import (
     Checker,
@@ -56,6 +57,7 @@ class Request:
         strategy: the strategy that is asked for.
         user: who sends it.
         fate: how it announces that it will end; None for all but the doomed.
+        number: its place among the cell's requests, in order of issue: from 1.
         connection: which of the client's connections it came over, once that is known.
         start: when it was sent, in monotonic seconds.
 
@@ -67,8 +69,14 @@ class Request:
     strategy: str
     user: int
     fate: str | None
+    number: int
     connection: int | None = None
     start: float = field(default_factory=time.monotonic)
+
+
+Listener: TypeAlias = Callable[[Request, Probe, Judgement | None], None]
+"""Is told of each request when it has come to its end: what was asked, its record, and the
+judgement, where there is a reply to judge."""
 
 
 class History:
@@ -79,18 +87,27 @@ class History:
             :attr:`random`, repeatable. They are unguessable only as far as it is.
         prefix: begins each nonce: a worker's own, so that those of several differ.
         file: where it is written down; None to count alone.
+        listener: is told of each request right after it has been counted; None for nobody.
 
     Attributes:
         checker: counts while the run goes on.
 
     """
 
-    def __init__(self, seed: int, *, prefix: str = "", file: "HistoryFile | None" = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        prefix: str = "",
+        file: "HistoryFile | None" = None,
+        listener: Listener | None = None,
+    ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self.checker = Checker()
         self._prefix = prefix
         self._file = file
-        self._issued = 0
+        self._listener = listener
+        self._issued: Counter[str] = Counter()
         self._open: dict[str, Request] = {}
 
     @property
@@ -101,6 +118,10 @@ class History:
     def tally(self, cell: str) -> Tally:
         """Return the tally of ``cell``, which may be empty."""
         return self.checker.tally(cell)
+
+    def issued(self, cell: str) -> int:
+        """Return how many requests of ``cell`` have been issued."""
+        return self._issued[cell]
 
     def issue(
         self,
@@ -121,10 +142,11 @@ class History:
             fate: how it announces that it will end.
 
         """
-        nonce = f"{self._prefix}u{user}-{self._issued}-{self.random.getrandbits(64):016x}"
-        self._issued += 1
+        nonce = f"{self._prefix}u{user}-{self._issued.total()}-{self.random.getrandbits(64):016x}"
+        self._issued[cell] += 1
         strategy = strategy or cell.rpartition("/")[2]
-        request = self._open[nonce] = Request(nonce, cell, hazard, strategy, user, fate)
+        number = self._issued[cell]
+        request = self._open[nonce] = Request(nonce, cell, hazard, strategy, user, fate, number)
         return request
 
     def record(self, request: Request, reply: Reply, body: bytes) -> Judgement:
@@ -189,7 +211,10 @@ class History:
         )
         if self._file is not None:
             self._file.write_probe(probe, body)
-        return self.checker.add(probe)
+        judgement = self.checker.add(probe)
+        if self._listener is not None:
+            self._listener(request, probe, judgement)
+        return judgement
 
 
 class HistoryFile:

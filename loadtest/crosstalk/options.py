@@ -41,3 +41,15 @@ MATRIX_HOPS = 4
 
 MATRIX_PAUSE = 8
 """Milliseconds that a switch waits in a matrix: short, since there are many cells and one loop."""
+
+RACE_REQUESTS = 200
+"""Requests of each cell of a race: as many as one can look at."""
+
+RACE_HOPS = 3
+"""Switches in each request of a race."""
+
+RACE_MOST_HOPS = 16
+"""Switches in each request of a race, at most: each is drawn."""
+
+RACE_PAUSE = 20
+"""Milliseconds that a switch waits in a race: long enough to keep many in flight, short enough to look on."""

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -181,8 +181,10 @@ class Site:
         """
         return _together([_counts(where, samples) for where, samples in self._samples()])
 
-    def at_idle(self, patience: float = 30.0) -> tuple[Idle, Counts | None]:
+    def at_idle(self, patience: float = 30.0, since: Counts | None = None) -> tuple[Idle, Counts | None]:
         """Wait until nothing is in flight and return what is left then, and the last counts.
+
+        Of a server that others use too: nothing more than there was ``since``.
 
         Entries may take a moment longer than requests: a closed connection's
         greenlet ends in the server's own time. So this waits until nothing is
@@ -195,12 +197,13 @@ class Site:
                 counts = self.counts()
             except CannotRun as error:
                 return Idle({}, {}, str(error)), counts
-            idle = counts.idle
-            if not (counts.in_flight or any(idle.contexts.values()) or any(idle.entries.values())):
+            idle = counts.idle if since is None else _beyond(counts.idle, since.idle)
+            in_flight = counts.in_flight if since is None else max(0, counts.in_flight - since.in_flight)
+            if not (in_flight or any(idle.contexts.values()) or any(idle.entries.values())):
                 return idle, counts
             if time.monotonic() > deadline:
-                if counts.in_flight:
-                    idle = Idle({}, {}, f"{counts.in_flight} requests are still in flight")
+                if in_flight:
+                    idle = Idle({}, {}, f"{in_flight} requests are still in flight")
                 return idle, counts
             time.sleep(0.1)
 
@@ -305,6 +308,15 @@ def _together(counts: Sequence[Counts]) -> Counts:
             entries=_added(each.idle.entries for each in counts),
             processes=tuple(sorted(name for each in counts for name in each.idle.processes)),
         ),
+    )
+
+
+def _beyond(idle: Idle, earlier: Idle) -> Idle:
+    """Return what is left beyond what was there earlier."""
+    return replace(
+        idle,
+        contexts={kind: max(0, n - earlier.contexts.get(kind, 0)) for kind, n in idle.contexts.items()},
+        entries={name: max(0, n - earlier.entries.get(name, 0)) for name, n in idle.entries.items()},
     )
 
 

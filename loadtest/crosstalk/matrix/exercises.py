@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import gevent
 from locust import FastHttpUser, task
 from locust.contrib.fasthttp import ResponseContextManager
+from locust.exception import StopUser
 
 from crosstalk.checker import Check, Judgement
 from crosstalk.connections import SharedClientPool, latest_connection
@@ -53,6 +54,7 @@ class CellLoad:
         pause: how long each switch waits, in milliseconds.
         pool: the connections that these users share.
         ended: whether no more requests are to be sent.
+        most: requests that are issued in all, after which every user ends; None for no such end.
 
     """
 
@@ -64,11 +66,21 @@ class CellLoad:
     pause: int
     pool: SharedClientPool
     ended: bool = False
+    most: int | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the cell is."""
+        return f"{self.base}/hazards/{self.cell.key}"
 
     @property
     def path(self) -> str:
-        """Where the cell is on its server."""
-        return f"/hazards/{self.cell.key}"
+        """Where it is on its server, which may be below a path itself."""
+        return urlsplit(self.address).path
+
+    def all_issued(self) -> bool:
+        """Whether there are as many requests as there may be."""
+        return self.most is not None and self.history.issued(self.cell.key) >= self.most
 
     def enough(self) -> bool:
         """Whether the cell has as many complete requests as it needs."""
@@ -92,6 +104,8 @@ class CellUser(FastHttpUser):
     @task
     def take_turn(self) -> None:
         """Send one request, unless the cell has been seen enough."""
+        if self.load.all_issued():
+            raise StopUser
         if self.load.ended or self.load.enough():
             gevent.sleep(ENOUGH)
         else:
@@ -133,7 +147,7 @@ class CellUser(FastHttpUser):
         post = self.post()
         return self.client.request(
             "POST" if post else "GET",
-            f"{self.load.base}{self.load.path}?{self.query(request)}",
+            f"{self.load.address}?{self.query(request)}",
             name=self.load.path,
             data={"nonce": request.nonce} if post else None,
             headers=self.headers(request),

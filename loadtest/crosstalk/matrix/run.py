@@ -22,6 +22,7 @@ from crosstalk.connections import SharedClientPool
 from crosstalk.history import History, HistoryFile, read, spooled
 from crosstalk.matrix import servers
 from crosstalk.matrix.exercises import CellLoad, bound_user
+from crosstalk.matrix.leftovers import is_counted, left_of
 from crosstalk.matrix.listing import VARIANTS, parse
 from crosstalk.matrix.plan import Part, Plan, PlannedCell, make_plan
 from crosstalk.matrix.progress import Progress
@@ -128,9 +129,7 @@ def _header(settings: Settings, site: Site, listing: Mapping[str, Any], plan: Pl
             cell.key: Cell(
                 role="variant",
                 floor=settings.floor,
-                # Of a variant it has to be; what some strategies leave cannot be told.
-                counts_left=cell.hazard.counts_left
-                and (cell.key in counted or cell.strategy in cell.hazard.variants),
+                counts_left=is_counted(cell, counted),
             )
             for cell in plan.cells
         },
@@ -155,7 +154,7 @@ def _run_part(
 
         _load(settings, loads, tell)
     history.fail_unanswered("no reply when the part had ended")
-    return _left(site, part)
+    return left_of(site, part.cells, LEFT_PATIENCE)
 
 
 def _load(settings: Settings, loads: list[CellLoad], tell: Callable[[float], None]) -> None:
@@ -196,22 +195,6 @@ def _wait(floor: int, loads: list[CellLoad], tell: Callable[[float], None]) -> N
 
 def _tallies(loads: list[CellLoad]) -> dict[str, Tally]:
     return {load.cell.key: load.history.tally(load.cell.key) for load in loads}
-
-
-def _left(site: Site, part: Part) -> dict[str, int]:
-    """Wait a moment until the cells have nothing left, and return what they have: nothing if nobody says."""
-    wanted = {cell.key for cell in part.cells if cell.hazard.counts_left}
-    if not wanted:
-        return {}
-    deadline = time.monotonic() + LEFT_PATIENCE
-    while True:
-        try:
-            left = {key: number for key, number in site.left().items() if key in wanted}
-        except CannotRun:
-            return {}  # a server that died under load: what is not counted is not known
-        if not any(left.values()) or time.monotonic() > deadline:
-            return left
-        gevent.sleep(0.1)
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""What cells have left open at idle, where the server counts that by the cell's own name.
+
+Nothing here imports Locust.
+"""
+
+import time
+from collections.abc import Container, Iterable
+
+import gevent
+
+from crosstalk.matrix.plan import PlannedCell
+from crosstalk.site import CannotRun, Site
+
+
+def is_counted(cell: PlannedCell, counted: Container[str]) -> bool:
+    """Whether what ``cell`` leaves belongs to its finding, and has to be counted.
+
+    Args:
+        cell: the cell.
+        counted: the cells that the server counts.
+
+    """
+    # Of a variant it has to be; what some strategies leave cannot be told.
+    return cell.hazard.counts_left and (cell.key in counted or cell.strategy in cell.hazard.variants)
+
+
+def left_of(site: Site, cells: Iterable[PlannedCell], patience: float) -> dict[str, int]:
+    """Wait until the cells have nothing left, and return what they have: nothing if nobody says.
+
+    Args:
+        site: where they are.
+        cells: those whose leftovers do not matter are passed over.
+        patience: seconds until what is left then is taken to stay.
+
+    """
+    wanted = {cell.key for cell in cells if cell.hazard.counts_left}
+    if not wanted:
+        return {}
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            left = {key: number for key, number in site.left().items() if key in wanted}
+        except CannotRun:
+            return {}  # a server that died under load: what is not counted is not known
+        if not any(left.values()) or time.monotonic() > deadline:
+            return left
+        gevent.sleep(0.1)

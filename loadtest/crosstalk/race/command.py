@@ -1,0 +1,150 @@
+"""``crosstalk race``: the command."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import gevent
+from gevent.socket import wait_read
+from rich.console import Console
+
+from crosstalk import options
+from crosstalk.arguments import hops_option, pause_option, seed_option
+from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.preflight import CANNOT_RUN, check_descriptors
+from crosstalk.race.lines import Lines
+from crosstalk.race.plan import CannotRace
+from crosstalk.race.run import run
+from crosstalk.race.show import Bars, show
+from crosstalk.race.spectator import Settings
+from crosstalk.site import CannotRun
+
+MOST_REQUESTS = 2_000
+"""Requests of each cell, at most: more than that is for `crosstalk prove`, and nobody looks at each."""
+
+MOST_AT_ONCE = 500
+"""Of these, at the same time, at most."""
+
+MOST_CELLS = 2
+"""Cells that are raced side by side, at most, beside a control."""
+
+
+@click.command()
+@click.option("--host", required=True, metavar="URL", help="A running server, such as http://127.0.0.1:8000.")
+@click.option(
+    "--cell",
+    "cells",
+    multiple=True,
+    required=True,
+    metavar="HAZARD/STRATEGY",
+    help="What to race, such as shared-object/local or keep-alive/broken; twice for two side by side.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, MOST_REQUESTS),
+    default=options.RACE_REQUESTS,
+    show_default=True,
+    help="Requests of each cell: exactly as many are sent.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, MOST_AT_ONCE),
+    help="Requests of each cell at the same time. By default a quarter of them, and two at least.",
+)
+@hops_option(options.RACE_HOPS, most=options.RACE_MOST_HOPS)
+@pause_option(options.RACE_PAUSE, least=1)
+@seed_option
+@click.option(
+    "--lines",
+    is_flag=True,
+    help="Write lines of JSON, each as soon as it is known, for another program. "
+    "The race ends when its standard input does.",
+)
+def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> None:
+    """Race one or two strategies in a hazard, request by request.
+
+    Where none of them is known to be broken, the broken variant is raced beside them: what holds
+    is called isolated only where that was caught.
+
+    \b
+    Exit codes, by the gravest verdict on what was asked for:
+      0    ISOLATED      no request met data that was not its own, and what is broken was caught
+      10   CROSS-TALK    a request met data that was not its own
+      11   LEAK          entries or contexts were left at idle
+      12   BLIND         what is known to be broken went uncaught
+      13   INCONCLUSIVE  no overlap, or requests without a reply
+      14   there was no race
+      2    wrong usage
+      130  interrupted
+    """  # noqa: D301 - click wants the backspace character itself
+    if len(given["cells"]) > MOST_CELLS:
+        raise click.BadParameter(f"at most {MOST_CELLS} are raced side by side", param_hint="--cell")
+    requests = given["requests"]
+    at_once = at_once or min(max(2, requests // 4), MOST_AT_ONCE, requests)
+    if at_once > requests:
+        raise click.BadParameter(f"at most as many as there are requests, {requests}", param_hint="--at-once")
+    check_descriptors(at_once * (MOST_CELLS + 1))
+    settings = Settings(seed=secrets.randbits(32) if seed is None else seed, at_once=at_once, **given)
+    try:
+        with interruptible():
+            sys.exit(_in_lines(settings) if lines else _on_a_terminal(settings))
+    except KeyboardInterrupt:
+        Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
+        sys.exit(INTERRUPTED)
+
+
+def _on_a_terminal(settings: Settings) -> int:
+    """Race for somebody who looks on, and return the exit code."""
+    errors = Console(stderr=True)
+    try:
+        with Bars(errors) as bars:
+            result = run(settings, bars)
+    except CannotRace as error:
+        raise click.BadParameter(str(error), param_hint="--cell") from None
+    except CannotRun as error:
+        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
+        return CANNOT_RUN
+    show(result, settings, Console())
+    return result.verdict.exit_code
+
+
+def _in_lines(settings: Settings) -> int:
+    """Race for another program, as long as it is there, and return the exit code."""
+    waiting = gevent.getcurrent()
+
+    def interrupt() -> None:
+        gevent.kill(waiting, KeyboardInterrupt)
+
+    with _as_long_as(sys.stdin.fileno(), interrupt):
+        lines = Lines(sys.stdout.fileno(), interrupt)
+        try:
+            code = run(settings, lines).verdict.exit_code
+        except (CannotRun, CannotRace) as error:
+            lines.error(str(error))
+            code = CANNOT_RUN
+        lines.close()
+        return code
+
+
+@contextmanager
+def _as_long_as(descriptor: int, ended: Callable[[], None]) -> Iterator[None]:
+    """Call ``ended`` when nothing more can come from ``descriptor``: who held its other end has gone."""
+
+    def read() -> None:
+        try:
+            wait_read(descriptor)
+            while os.read(descriptor, 4096):
+                wait_read(descriptor)
+        except OSError:
+            pass  # closed in another way
+        ended()
+
+    reader = gevent.spawn(read)
+    try:
+        yield
+    finally:
+        reader.kill()

@@ -1,0 +1,112 @@
+"""What a race looks like in a terminal: how far it is, and then a line for each cell, and why.
+
+Nothing here imports Locust.
+"""
+
+from rich import box, progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crosstalk.checker import Judgement, Kind, Probe, Verdict
+from crosstalk.history import Request
+from crosstalk.race.plan import Race
+from crosstalk.race.spectator import Result, Settings, Spectator
+from crosstalk.race.verdict import Raced
+
+_STYLES = {
+    Verdict.ISOLATED: "bold green",
+    Verdict.CROSS_TALK: "bold red",
+    Verdict.LEAK: "bold magenta",
+}
+
+_SHOWN = (Kind.FOREIGN, Kind.TORN, Kind.STALE, Kind.MISSING)
+
+_OTHERS = ("failed", "doomed", "in flight", "threads")
+
+
+class Bars(Spectator):
+    """A bar for each cell, on a terminal; nothing elsewhere, since a race is short."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[bad]:,} with cross-talk"),
+            progress.TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, progress.TaskID] = {}
+        self._bad: dict[str, int] = {}
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._bars.stop()
+
+    def begin(self, settings: Settings, race: Race) -> None:
+        """Draw the bars."""
+        for entry in race.all:
+            key = entry.cell.key
+            self._bad[key] = 0
+            self._tasks[key] = self._bars.add_task(key, total=entry.requests, bad=0)
+
+    def request(self, request: Request, probe: Probe, judgement: Judgement | None) -> None:
+        """Count a request."""
+        self._bad[request.cell] += judgement is not None and judgement.cross_talk
+        self._bars.update(self._tasks[request.cell], advance=1, bad=self._bad[request.cell])
+
+
+def show(result: Result, settings: Settings, console: Console) -> None:
+    """Print a line for each cell, and what its verdict rests on."""
+    table = _table(result)
+    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
+    widest = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.width = max(console.width, widest)
+    console.print(table)
+    for key, raced in result.raced.items():
+        style = _STYLES.get(raced.verdict, "bold yellow")
+        role = " (known to be broken)" if raced.entry.is_control else ""
+        console.print(Text.assemble(f"{key}{role}: ", (raced.verdict.value, style)))
+        for reason in raced.reasons:
+            console.print(f"  {reason}", highlight=False, markup=False)
+    console.print(f"{result.seconds:.1f} s of load, seed {settings.seed}", highlight=False)
+
+
+def _table(result: Result) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("cell", no_wrap=True)
+    names = (
+        "requests",
+        "cross-talk",
+        "foreign",
+        "torn",
+        "stale",
+        "missing",
+        "failed",
+        "doomed",
+        "in flight",
+        "threads",
+    )
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, raced in result.raced.items():
+        table.add_row(Text(key), *(f"{number:,}" for number in _numbers(raced)))
+    return table
+
+
+def _numbers(raced: Raced) -> list[int]:
+    tally = raced.tally
+    return [
+        tally.requests,
+        tally.cross_talk,
+        *(tally.met[kind] for kind in _SHOWN),
+        tally.failed,
+        tally.doomed,
+        tally.peak_in_flight,
+        len(tally.threads),
+    ]
