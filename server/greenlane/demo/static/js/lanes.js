@@ -1,0 +1,187 @@
+// What recorded events mean: when each lane ran, who wrote last to each place, and whose data each read got.
+// Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes.
+
+const FIELDS = ['first', 'second'];
+
+/** The owner of what a request wrote that is not among the lanes. */
+export const OTHER = -1;
+
+/** What tells lanes apart beside colour, reader first. */
+export const LETTERS = 'ABC';
+
+/**
+ * Name a lane's request.
+ * @param {object|undefined} lane - a LANE; undefined: a request that is not among the lanes
+ * @returns {string}
+ */
+export function nameOf(lane) {
+  if (!lane) return 'another request';
+  return lane.number === null ? 'a request without a cell' : `request ${lane.number}`;
+}
+
+/**
+ * When a lane's greenlet ran.
+ * @param {object} lane - a LANE
+ * @returns {{from: number, to: number}[]} in milliseconds, in order, apart
+ */
+export function runs(lane) {
+  const found = [];
+  let since = null;
+  for (const [at, kind] of lane.events) {
+    if (kind === 'away' || kind === 'ended') {
+      if (since !== null) found.push({ from: since, to: at });
+      since = null;
+    } else if (kind === 'back' || kind === 'began') {
+      since ??= at;
+    } else if (since === null) {
+      found.push({ from: at, to: at }); // a step that another greenlet made for it
+    }
+  }
+  if (since !== null) found.push({ from: since, to: lane.events.at(-1)[0] });
+  return found;
+}
+
+/**
+ * Put the events of all lanes in one order, and say of each what it met.
+ * @param {object[]} lanes - LANEs
+ * @returns {{steps: object[], places: object[]}} steps: `at`, `lane` (index), `kind`, and by kind `times` (of switching
+ *   away), `field` and `before` (owner of what it overwrote), or `checkpoint`, `error`, `values`, `owners` and `judged`.
+ *   places: `name`, and by field the segments `from`, `to`, `owner`, `sure`
+ */
+export function retell(lanes) {
+  const places = new Map();
+  for (const { keeps } of lanes) {
+    if (keeps !== null) places.set(keeps, { name: keeps, first: [], second: [] });
+  }
+  const runsSince = [];
+  const ownerOf = (nonce) => (nonce === null ? null : lanes.findIndex((lane) => lane.nonce === nonce));
+  const steps = inOneOrder(lanes.map(stepsOf)).map((step) => {
+    const place = places.get(lanes[step.lane].keeps);
+    const eachField = (act) => place && FIELDS.forEach((field) => act(place[field], field));
+    if (step.field) return { ...step, before: place ? write(place[step.field], step) : null };
+    if (step.kind === 'back' || step.kind === 'began') runsSince[step.lane] = step.at;
+    if (!step.values) eachField((segments) => stay(segments, step, runsSince[step.lane]));
+    if (!step.values) return step;
+    const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
+    eachField((segments, field) => witness(segments, step, owners[field]));
+    return { ...step, owners, judged: judge(step, Object.values(owners)) };
+  });
+  return { steps, places: [...places.values()] };
+}
+
+// A lane's steps, where each stretch of switching away and back again is one step away and one back.
+function stepsOf(lane, index) {
+  const steps = [];
+  let away = null;
+  for (const [at, kind, what, values, error] of lane.events) {
+    const step = { at, lane: index, kind };
+    if (kind === 'away' && away) away.times += 1;
+    if (kind === 'away' && !away) steps.push((away = { ...step, times: 1, back: null }));
+    else if (kind === 'back' && away) away.back = step;
+    if (kind === 'away' || kind === 'back') continue;
+    if (away?.back) steps.push(away.back);
+    away = null;
+    if (kind === 'began') steps.push({ ...step, checkpoint: 0, values: what, error: null });
+    else if (kind === 'read') steps.push({ ...step, checkpoint: what, values, error });
+    else steps.push(kind === 'wrote' ? { ...step, field: what } : step);
+  }
+  return steps;
+}
+
+// Of steps at the same moment those of the greenlet that runs come first: all share one native thread.
+function inOneOrder(queues) {
+  const order = [];
+  const next = queues.map(() => 0);
+  let running = null;
+  for (;;) {
+    const heads = queues.map((queue, lane) => queue[next[lane]]).filter(Boolean);
+    if (!heads.length) return order;
+    const soonest = Math.min(...heads.map((step) => step.at));
+    const now = heads.filter((step) => step.at === soonest);
+    const step = now.find(({ lane }) => lane === running) ?? now[0];
+    order.push(step);
+    next[step.lane] += 1;
+    running = step.kind === 'away' || step.kind === 'ended' ? null : step.lane;
+  }
+}
+
+function write(segments, { at, lane }) {
+  const last = segments.at(-1);
+  if (last) last.to = at;
+  segments.push({ from: at, to: at, owner: lane, sure: true });
+  return last ? last.owner : null;
+}
+
+// Until its greenlet switches away nobody else can have written.
+function stay(segments, { at, lane }, runsSince) {
+  const last = segments.at(-1);
+  if (last?.owner === lane && last.to >= runsSince) last.to = at;
+}
+
+// A read shows what is there. When that is not what was last seen, a request that is not shown wrote in between.
+function witness(segments, { at, kind }, owner) {
+  const last = segments.at(-1);
+  // A clean look means that it was emptied; an empty read may have looked elsewhere.
+  if (owner === null && (kind !== 'began' || !last)) return;
+  if (last?.owner === owner) {
+    last.to = at;
+    return;
+  }
+  if (last && owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false });
+  segments.push({ from: at, to: at, owner, sure: true });
+}
+
+function judge({ lane, kind, error }, owners) {
+  const nothing = owners.every((owner) => owner === null);
+  if (kind === 'began') return nothing ? 'clean' : 'stale';
+  if (error !== null || nothing) return 'missing';
+  if (owners.some((owner) => owner !== owners[0])) return 'torn';
+  return owners[0] === lane ? 'own' : 'foreign';
+}
+
+/**
+ * Find the read that a story is about, and the writes that it got.
+ * @param {object[]} steps - of `retell`
+ * @param {object} story - a STORY
+ * @returns {{read: object|undefined, writes: object[], from: number}} `writes` by others; `from`: when it became
+ *   interesting, in milliseconds
+ */
+export function heart(steps, story) {
+  const at = steps.findIndex((step) => step.lane === 0 && step.checkpoint === story.checkpoint);
+  if (at < 0) return { read: undefined, writes: [], from: 0 };
+  const read = steps[at];
+  const lastWrite = (lane, field) =>
+    steps.findLast((step, index) => index < at && step.kind === 'wrote' && step.lane === lane && step.field === field);
+  const wrong = FIELDS.filter((field) => read.owners[field] !== 0);
+  const writes = wrong.map((field) => lastWrite(read.owners[field], field)).filter(Boolean);
+  const own = FIELDS.map((field) => lastWrite(0, field)).filter(Boolean);
+  return { read, writes, from: Math.min(read.at, ...[...own, ...writes].map((step) => step.at)) };
+}
+
+/**
+ * Say in words what a step did: the rest of a sentence that begins with its request's name.
+ * @param {object} step - of `retell`
+ * @param {object[]} lanes - LANEs
+ * @returns {string}
+ */
+export function words(step, lanes) {
+  const whose = (owner) => `${nameOf(lanes[owner])}'s`;
+  if (step.kind === 'away') return step.times > 1 ? `switches away, ${step.times} times in a row` : 'switches away';
+  if (step.kind === 'back') return 'is switched back to';
+  if (step.kind === 'ended') return 'ends';
+  if (step.kind === 'wrote') {
+    if (step.before === null || step.before === step.lane) return `writes its nonce to ${step.field}`;
+    return `overwrites ${step.field}, which was ${whose(step.before)}`;
+  }
+  const where = step.checkpoint ? `at checkpoint ${step.checkpoint}` : 'before it writes';
+  if (step.error) return `gets an error ${where}: ${step.error}`;
+  if (step.judged === 'clean') return `looks ${where}, and finds nothing`;
+  if (step.judged === 'missing') return `reads nothing ${where}`;
+  if (step.judged === 'own') return `reads its own nonce ${where}`;
+  const verb = step.checkpoint ? 'reads' : 'finds';
+  const owners = new Set(Object.values(step.owners));
+  if (owners.size === 1) return `${verb} ${whose(step.owners.first)} nonce ${where}`;
+  const of = (owner) => (owner === null ? 'nothing' : owner === step.lane ? 'its own' : whose(owner));
+  const fields = (owner) => Object.keys(step.owners).filter((field) => step.owners[field] === owner);
+  return `${verb} ${[...owners].map((owner) => `${of(owner)} in ${fields(owner).join(', ')}`).join(' and ')} ${where}`;
+}

@@ -1,0 +1,376 @@
+// The timeline: the lanes that a bad read concerns, drawn to time from what was recorded, and told in words.
+// Rule: what is drawn comes from `lanes.js`; nothing here moves by itself, and all of it works by keyboard.
+
+import { element, svg, say } from './dom.js';
+import { LETTERS, heart, nameOf, retell, runs, words } from './lanes.js';
+import { chromeTrace, save, svgText } from './trace.js';
+
+const GUTTER = 52; // px, for letters and fields, left of what is to time
+const MARGIN = 0.06; // of the time that matters, on either side
+const LEVELS = 3; // of labels under a lane
+const LEVEL = 19; // px
+const SHORTEST = 0.01; // ms: no closer than ten times what the clock tells apart
+const DOZEN = 12;
+
+const drawn = new WeakMap();
+
+/**
+ * Draw a story into a figure, and show it.
+ * @param {HTMLElement} figure - what it held goes
+ * @param {object[]} lanes - LANEs, the reader's first
+ * @param {object} story - a STORY
+ */
+export function draw(figure, lanes, story) {
+  clear(figure);
+  drawn.set(figure, new Timeline(figure, lanes, story));
+  figure.hidden = false;
+}
+
+/**
+ * Empty a figure, and hide it.
+ * @param {HTMLElement} figure
+ */
+export function clear(figure) {
+  drawn.get(figure)?.end();
+  drawn.delete(figure);
+  figure.replaceChildren();
+  figure.hidden = true;
+}
+
+class Timeline {
+  constructor(figure, lanes, story) {
+    this.lanes = lanes;
+    this.story = story;
+    this.told = retell(lanes);
+    this.heart = heart(this.told.steps, story);
+    this.zero = lanes[0].events[0][0];
+    this.all = widened(this.told.steps[0].at, this.told.steps.at(-1).at);
+    this.matters = this.heart.read ? widened(this.heart.from, this.heart.read.at) : this.all;
+    this.view = this.matters;
+    this.box = this.makeBox();
+    this.shown = element('output', { class: 'shown' });
+    figure.classList.add('timeline');
+    figure.append(
+      element('figcaption', { id: 'timeline-says' }, story.sentence),
+      this.makeTools(),
+      this.box,
+      element('p', { class: 'small' }, `${LEGEND} 0 ms is when ${nameOf(lanes[0])} began.`),
+      this.makeList(),
+      this.makeExports(),
+    );
+    this.observer = new ResizeObserver(() => this.paint());
+    this.observer.observe(this.box);
+    this.paint();
+  }
+
+  end() {
+    this.observer.disconnect();
+  }
+
+  makeTools() {
+    const button = (name, act) => element('button', { type: 'button', onclick: act }, name);
+    return element(
+      'div',
+      { class: 'tools', role: 'group', 'aria-label': 'Zoom' },
+      button('Zoom in', () => this.zoom(0.5)),
+      button('Zoom out', () => this.zoom(2)),
+      button('Show all', () => this.look(this.all)),
+      button('What matters', () => this.look(this.matters)),
+      this.shown,
+    );
+  }
+
+  makeBox() {
+    const keys = {
+      ArrowLeft: () => this.move(-0.2),
+      ArrowRight: () => this.move(0.2),
+      '+': () => this.zoom(0.5),
+      '-': () => this.zoom(2),
+      Home: () => this.look(this.matters),
+      End: () => this.look(this.all),
+    };
+    const box = element('div', {
+      class: 'picture',
+      tabindex: 0,
+      role: 'region',
+      'aria-label': 'Timeline: arrow keys move in time, plus and minus zoom, Home shows what matters, End shows all',
+      onkeydown: (event) => {
+        if (!keys[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;
+        event.preventDefault();
+        keys[event.key]();
+      },
+      onpointermove: (event) => {
+        if (event.buttons & 1) this.move(-event.movementX / this.plotWidth());
+      },
+    });
+    const zoomAtPointer = (event) => {
+      if (!event.ctrlKey) return; // the page scrolls
+      event.preventDefault();
+      const x = event.clientX - box.getBoundingClientRect().left - GUTTER;
+      this.zoom(event.deltaY < 0 ? 0.8 : 1.25, x / this.plotWidth());
+    };
+    box.addEventListener('wheel', zoomAtPointer, { passive: false });
+    return box;
+  }
+
+  makeList() {
+    const { steps } = this.told;
+    const items = steps.map((step) =>
+      element(
+        'li',
+        { class: step === this.heart.read ? 'heart' : null },
+        element('span', { class: 'at' }, `${(step.at - this.zero).toFixed(3)} ms`),
+        element('b', { class: `lane-${step.lane}` }, LETTERS[step.lane]),
+        element('span', {}, `${nameOf(this.lanes[step.lane])} ${words(step, this.lanes)}`),
+      ),
+    );
+    return element(
+      'details',
+      { open: items.length <= DOZEN },
+      element('summary', {}, `The same in words: ${items.length} steps`),
+      element('ol', { id: 'timeline-words' }, ...items),
+    );
+  }
+
+  makeExports() {
+    const name = `greenlane-${nameOf(this.lanes[0]).replace(' ', '-')}`;
+    const trace = () => JSON.stringify(chromeTrace(this.lanes, this.story));
+    const picture = () => svgText(this.box.firstChild);
+    const button = (label, ...file) =>
+      element('button', { type: 'button', onclick: () => save(file[0], file[1], file[2]()) }, label);
+    return element(
+      'div',
+      { class: 'tools' },
+      button('Save for Perfetto (Chrome trace)', `${name}.trace.json`, 'application/json', trace),
+      button('Save as SVG', `${name}.svg`, 'image/svg+xml', picture),
+    );
+  }
+
+  plotWidth() {
+    return Math.max(200, this.box.clientWidth - GUTTER);
+  }
+
+  look(view) {
+    this.view = view;
+    this.paint();
+  }
+
+  zoom(factor, at = 0.5) {
+    const { from, to } = this.view;
+    const longest = this.all.to - this.all.from;
+    const length = Math.min(longest, Math.max(Math.min(SHORTEST, longest), (to - from) * factor));
+    this.start(from + at * (to - from - length), length);
+  }
+
+  move(share) {
+    const length = this.view.to - this.view.from;
+    this.start(this.view.from + share * length, length);
+  }
+
+  start(from, length) {
+    const earliest = Math.max(this.all.from, Math.min(from, this.all.to - length));
+    this.look({ from: earliest, to: earliest + length });
+  }
+
+  paint() {
+    const { from, to } = this.view;
+    this.box.replaceChildren(picture(this, this.plotWidth()));
+    say(this.shown, `${(to - from).toPrecision(3)} of ${(this.all.to - this.all.from).toPrecision(3)} ms`);
+  }
+}
+
+const LEGEND =
+  'Thick: the greenlet runs. Thin: it is switched away. A square is a write, a numbered circle a read at that ' +
+  'checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, as far as these ' +
+  'requests saw; "?" is that of another request, "A?" is A\'s unless another has overwritten it already. ' +
+  'Drag, or use the arrow keys, to move; + and −, or Ctrl and the wheel, zoom.';
+
+function widened(from, to) {
+  const more = Math.max(SHORTEST, (to - from) * MARGIN);
+  return { from: from - more, to: to + more };
+}
+
+function picture({ lanes, told, heart, view, zero, story }, width) {
+  const x = (at) => ((at - view.from) / (view.to - view.from)) * width;
+  const rows = arrange(lanes, told.places);
+  const height = rows.at(-1).bottom;
+  const marked = ticks(view, zero, width).map((tick) => ({ ...tick, x: x(tick.at) }));
+  const arrows = heart.writes.map((write) => arrow(write, heart.read, rows, x));
+  return svg(
+    'svg',
+    {
+      role: 'img',
+      'aria-label': story.sentence,
+      'aria-describedby': 'timeline-says timeline-words',
+      width: width + GUTTER,
+      height: height + 22,
+      viewBox: `0 0 ${width + GUTTER} ${height + 22}`,
+    },
+    svg('defs', {}, pattern('stripes', 'M-1 1l2-2M0 6l6-6M5 7l2-2'), pattern('dots', 'M3 2v2'), pattern('dashes', 'M0 3h3')),
+    svg('rect', { class: 'ground', width: '100%', height: '100%' }),
+    svg(
+      'svg', // an inner one cuts off what is out of view
+      { x: GUTTER, width, height },
+      ...marked.map((tick) => svg('path', { class: 'rule', d: `M${tick.x} 0V${height}` })),
+      ...rows.filter((row) => row.place).map((row) => segments(row, x, width)),
+      ...arrows,
+      ...rows.filter((row) => !row.place).map((row) => lane(row, { lanes, told, heart, x, width })),
+    ),
+    ...rows.flatMap(names),
+    axis(marked, width, height),
+  );
+}
+
+const PATTERNS = [null, 'stripes', 'dots'];
+
+function pattern(id, d) {
+  const form = { id: `timeline-${id}`, width: 6, height: 6, patternUnits: 'userSpaceOnUse' };
+  return svg('pattern', form, svg('path', { class: 'pattern', d }));
+}
+
+// From top to bottom: the reader, the places between it and the others, each lane next to its own.
+function arrange(lanes, places) {
+  const rows = [];
+  const left = new Set(places);
+  const add = (row, height) => {
+    const top = rows.at(-1)?.bottom ?? 0;
+    rows.push({ ...row, top, bottom: top + height });
+  };
+  lanes.forEach((lane, index) => {
+    const place = [...left].find(({ name }) => name === lane.keeps);
+    const addPlace = () => {
+      if (left.delete(place)) add({ place, name: `kept in ${place.name}` }, 58);
+    };
+    if (index) addPlace();
+    add({ lane: index, name: `${nameOf(lane)} (${lane.greenlet})` }, 36 + LEVELS * LEVEL);
+    addPlace();
+  });
+  return rows;
+}
+
+function names({ top, name, place, lane }) {
+  const text = (kind, x, y, what) => svg('text', { class: kind, x, y: top + y }, what);
+  const side = place
+    ? [text('field', GUTTER - 6, 30, 'first'), text('field', GUTTER - 6, 48, 'second')]
+    : [text(`letter lane-${lane}`, GUTTER - 16, 30, LETTERS[lane])];
+  return [text('name', GUTTER, 12, name), ...side];
+}
+
+function segments(row, x, width) {
+  const made = svg('g', { 'data-place': row.place.name });
+  ['first', 'second'].forEach((field, half) => {
+    const y = row.top + 18 + half * 18;
+    made.append(svg('rect', { class: 'empty', x: 0, y, width, height: 16 }));
+    for (const { from, to, owner, sure } of row.place[field]) {
+      const left = Math.max(-2, x(from));
+      const long = Math.min(width + 2, x(to)) - left;
+      if (owner !== null && long > 0) made.append(segment(owner, sure, left, y, long));
+    }
+  });
+  return made;
+}
+
+function segment(owner, sure, left, y, long) {
+  const letter = LETTERS[owner] ?? '?';
+  const shape = { x: left, y, width: Math.max(1, long), height: 16 };
+  const text = sure || owner < 0 ? letter : `${letter}?`;
+  const made = svg('g', { class: `segment lane-${owner < 0 ? 'other' : owner}${sure ? '' : ' unsure'}`, 'data-owner': text });
+  made.append(svg('rect', shape));
+  const id = owner < 0 ? 'dashes' : PATTERNS[owner];
+  if (id) made.append(svg('rect', { ...shape, class: 'over', fill: `url(#timeline-${id})` }));
+  if (long > 9 + 8 * text.length) made.append(svg('text', { x: left + long / 2, y: y + 12 }, text));
+  return made;
+}
+
+function lane(row, { lanes, told, heart, x, width }) {
+  const bar = row.top + 24;
+  const made = svg('g', { class: `lane-${row.lane}`, 'data-lane': LETTERS[row.lane] });
+  const { events } = lanes[row.lane];
+  made.append(svg('path', { class: 'away', d: `M${x(events[0][0])} ${bar}H${x(events.at(-1)[0])}` }));
+  for (const { from, to } of merged(runs(lanes[row.lane]), x, width)) {
+    made.append(svg('rect', { class: 'runs', x: from, y: bar - 6, width: Math.max(2, to - from), height: 12 }));
+  }
+  const weight = (step) => (step === heart.read ? 2 : heart.writes.includes(step) ? 1 : 0);
+  // From right to left: no leader then crosses a label. What matters has its place first.
+  const marks = told.steps
+    .filter((step) => step.lane === row.lane && (step.field || step.owners) && x(step.at) > 0 && x(step.at) < width - 9)
+    .sort((a, b) => weight(b) - weight(a) || b.at - a.at);
+  const taken = Array.from({ length: LEVELS }, () => []);
+  for (const step of marks) {
+    const at = x(step.at);
+    made.append(mark(step, at, bar, width, taken, step === heart.read));
+    if (step === heart.read && heart.writes.length) taken.forEach((boxes) => boxes.push({ from: at - 9, to: at + 9 }));
+  }
+  return made;
+}
+
+// Switches that lie within a pixel of each other are one stretch of running.
+function merged(all, x, width) {
+  const found = [];
+  for (const run of all) {
+    const [from, to] = [Math.max(-2, x(run.from)), Math.min(width + 2, x(run.to))];
+    if (to < from) continue;
+    if (found.length && from - found.at(-1).to < 1) found.at(-1).to = to;
+    else found.push({ from, to });
+  }
+  return found;
+}
+
+function label(step, long) {
+  if (step.field) return `writes ${step.field}`;
+  if (step.error) return 'error';
+  const of = (owner) => (owner === null ? 'nothing' : owner === step.lane ? 'own' : `${LETTERS[owner] ?? '?'}'s`);
+  const { first, second } = step.owners;
+  if (first === second) return `${step.checkpoint ? 'reads' : 'finds'} ${of(first)}`;
+  return long ? `first ${of(first)}, second ${of(second)}` : `${of(first)}, ${of(second)}`;
+}
+
+function mark(step, x, bar, width, taken, isHeart) {
+  const text = label(step, isHeart);
+  const long = 18 + text.length * 7;
+  const back = x + long > width; // the label stands to the left
+  const [from, to] = back ? [x - long, x + 9] : [x - 9, x + long];
+  const level = taken.findIndex((boxes) => boxes.every((box) => to < box.from || from > box.to));
+  // Without room for its label it is a tick, until one zooms in.
+  if (level < 0) return svg('path', { class: 'leader', d: `M${x} ${bar - 9}v18` });
+  taken[level].push({ from, to });
+  const y = bar + 18 + level * LEVEL;
+  const made = svg('g', { class: `mark ${isHeart ? 'heart' : ''} ${step.judged ?? 'wrote'}` });
+  made.append(svg('path', { class: 'leader', d: `M${x} ${bar}V${y}` }));
+  if (step.field) made.append(svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }));
+  else made.append(svg('circle', { cx: x, cy: y, r: 8 }), svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
+  made.append(svg('text', { class: back ? 'back' : null, x: back ? x - 12 : x + 12, y: y + 4 }, text));
+  return made;
+}
+
+// From the write to the read that got it, ending where the read's lane has its bar.
+function arrow(write, read, rows, x) {
+  const bar = (step) => rows.find(({ lane }) => lane === step.lane).top + 24;
+  const [x1, y1, x2, y2] = [x(write.at), bar(write), x(read.at), bar(read) + 27];
+  const middle = (y1 + y2) / 2;
+  return svg(
+    'g',
+    { class: 'arrow', 'data-from': LETTERS[write.lane], 'data-field': write.field },
+    svg('path', { d: `M${x1} ${y1 - 7}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2 + 7}` }),
+    svg('path', { class: 'head', d: `M${x2} ${y2}l-5 9h10z` }),
+  );
+}
+
+function ticks(view, zero, width) {
+  const rough = ((view.to - view.from) * 90) / width;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((times) => times * power >= rough);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const found = [];
+  for (let n = Math.ceil((view.from - zero) / step); n * step <= view.to - zero; n += 1) {
+    found.push({ at: zero + n * step, name: (n * step || 0).toFixed(digits).replace('-', '−') });
+  }
+  return found;
+}
+
+function axis(ticks, width, height) {
+  const texts = ticks
+    .filter((tick) => tick.x > 4 && tick.x < width - 20)
+    .map((tick) => svg('text', { x: GUTTER + tick.x, y: height + 15 }, tick.name));
+  return svg('g', { class: 'axis' }, ...texts, svg('text', { class: 'unit', x: 2, y: height + 15 }, 'ms'));
+}
