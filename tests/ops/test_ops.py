@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from wsgiref.util import FileWrapper
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     Start = Callable[..., WSGIServer]
+
+
+MEASURED = {"greenlane_loop_delay_seconds", "greenlane_greenlet_switches_per_second"}
+"""What is there only once it was measured."""
 
 
 def hello(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -63,8 +68,9 @@ def started() -> Iterator["Start"]:
 
 def test_every_metric_has_its_name() -> None:
     """The load test reads them by these names."""
-    assert sorted(figures(Ops(hello))) == [
+    assert sorted(figures(Ops(hello)).keys() - MEASURED) == [
         "greenlane_connections_accepted_total",
+        "greenlane_connections_open",
         "greenlane_contexts_popped_total application",
         "greenlane_contexts_popped_total request",
         "greenlane_contexts_pushed_total application",
@@ -77,15 +83,38 @@ def test_every_metric_has_its_name() -> None:
         "greenlane_requests_in_flight",
         "greenlane_requests_in_flight_peak",
         "greenlane_requests_total",
+        "process_cpu_seconds_total",
+        "process_max_fds",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "process_virtual_memory_bytes",
     ]
 
 
 def test_requests_are_counted_and_its_own_are_not() -> None:
     ops = Ops(hello)
     client = Client(ops, Response)
-    for path in ("/", "/other", "/metrics", "/healthz", "/metrics/", "/healthz/deep"):
+    for path in ("/", "/other", "/metrics", "/healthz", "/metrics/", "/healthz/deep", "/live/"):
         client.get(path)
-    assert figures(ops)["greenlane_requests_total"] == 4
+    assert figures(ops)["greenlane_requests_total"] == 5
+
+
+def test_a_request_in_flight_has_its_number_beginning_method_and_path() -> None:
+    ops = Ops(hello)
+    before = time.monotonic()
+    first, second = (
+        ops(EnvironBuilder(path, method=method, query_string="secret=1").get_environ(), lambda *args: bytes)
+        for path, method in (("/a", "GET"), ("/b", "PUT"))
+    )
+    after = time.monotonic()
+    assert list(ops.flying) == [1, 2]
+    assert [entry[1:] for entry in ops.flying.values()] == [("GET", "/a"), ("PUT", "/b")]
+    began = [entry[0] for entry in ops.flying.values()]
+    assert before <= began[0] <= began[1] <= after
+    first.close()  # type: ignore[attr-defined]
+    assert list(ops.flying) == [2]
+    second.close()  # type: ignore[attr-defined]
 
 
 def test_a_request_is_in_flight_until_its_response_is_closed() -> None:
@@ -234,14 +263,14 @@ def test_metrics_say_what_they_are() -> None:
     assert reply.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/healthz"])
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/live"])
 def test_only_get_and_head_are_answered(path: str) -> None:
     client = Client(Ops(hello), Response)
     refused = client.post(path)
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
     head = client.head(path)
     assert (head.status_code, head.get_data()) == (200, b"")
-    assert int(head.headers["Content-Length"]) > 0
+    assert (int(head.headers.get("Content-Length", 0)) > 0) == (path != "/live")
 
 
 def test_health_is_503_while_the_server_drains(started: "Start") -> None:

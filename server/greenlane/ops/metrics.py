@@ -5,14 +5,14 @@ owner (the middleware, the server, the contexts, the locals) and is read from
 it. Must not import the demonstration.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from greenlane.app.appcontext import counts
-from greenlane.context import Local, LocalStack
+from greenlane.ops.meter import meter
 from greenlane.ops.process import living_greenlets, native_threads, process_name
 
 if TYPE_CHECKING:
@@ -23,14 +23,12 @@ class OpsCollector(Collector):
     """Makes the metric families for one `Ops`.
 
     Args:
-        ops: whose requests and server are reported.
-        locals_by_name: the locals whose entries are counted, by label; a live mapping.
+        ops: whose requests, server and locals are reported.
 
     """
 
-    def __init__(self, ops: "Ops", locals_by_name: "Mapping[str, Local | LocalStack[Any]]") -> None:
+    def __init__(self, ops: "Ops") -> None:
         self._ops = ops
-        self._locals = locals_by_name
 
     def describe(self) -> list[Metric]:
         """Nothing in advance: the registry need not collect once to learn the names."""
@@ -49,7 +47,7 @@ class OpsCollector(Collector):
         )
         yield GaugeMetricFamily(
             "greenlane_requests_in_flight",
-            "Requests whose response is not closed yet, without /metrics and /healthz.",
+            "Requests whose response is not closed yet, without /metrics, /healthz and /live.",
             ops.in_flight,
         )
         yield GaugeMetricFamily(
@@ -58,11 +56,12 @@ class OpsCollector(Collector):
         yield CounterMetricFamily(
             "greenlane_connections_accepted", "Connections accepted.", ops.connections_accepted
         )
+        yield GaugeMetricFamily("greenlane_connections_open", "Connections open now.", ops.connections)
         yield from self._contexts()
         entries = GaugeMetricFamily(
             "greenlane_local_entries", "Idents that have data in a local. Zero at idle.", labels=["local"]
         )
-        for name, local in self._locals.items():
+        for name, local in ops.locals.items():
             entries.add_metric([name], len(local.__storage__))
         yield entries
         yield GaugeMetricFamily(
@@ -74,6 +73,22 @@ class OpsCollector(Collector):
             "greenlane_native_threads",
             "Threads the operating system runs for this process.",
             native_threads(),
+        )
+        yield from self._measured()
+
+    @staticmethod
+    def _measured() -> Iterator[Metric]:
+        """Without a sample until there is one: who asks for the first time begins the measuring."""
+        measured = meter().ask()
+        yield _known(
+            "greenlane_loop_delay_seconds",
+            "How late a timer of the event loop fired: the worst of the last second.",
+            measured.loop_delay,
+        )
+        yield _known(
+            "greenlane_greenlet_switches_per_second",
+            "Switches of greenlets, counted in a slice of each second.",
+            measured.switches_per_second,
         )
 
     @staticmethod
@@ -88,3 +103,10 @@ class OpsCollector(Collector):
         popped.add_metric(["request"], counts.request_popped)
         popped.add_metric(["application"], counts.app_popped)
         yield popped
+
+
+def _known(name: str, documentation: str, value: float | None) -> Metric:
+    family = GaugeMetricFamily(name, documentation)
+    if value is not None:
+        family.add_metric([], value)
+    return family

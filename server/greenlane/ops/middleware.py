@@ -1,4 +1,4 @@
-"""Ops: a WSGI application with `/metrics` and `/healthz` in front of it.
+"""Ops: a WSGI application with `/metrics`, `/healthz` and `/live` in front of it.
 
 Rule: what it reports must be exact whatever the application does: a request is
 in flight from its call until its response is closed, also when it raises, is
@@ -6,15 +6,19 @@ killed or never iterated. Must not import the demonstration.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import FileWrapper
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
 from greenlane.app.globals import app_stack, request_stack
 from greenlane.context import Local, LocalStack
+from greenlane.ops.live import Live
 from greenlane.ops.metrics import OpsCollector
 from greenlane.ops.process import count_greenlets_from_now
+from greenlane.ops.replies import reply
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -23,14 +27,13 @@ if TYPE_CHECKING:
 
     from greenlane.wsgi import WSGIServer
 
-_PLAIN = "text/plain; charset=utf-8"
-
 
 class Ops:
-    """WSGI middleware that answers `/metrics` and `/healthz` itself and counts what passes.
+    """WSGI middleware that answers `/metrics`, `/healthz` and `/live` itself and counts what passes.
 
     `/metrics` is in Prometheus' text format; `/healthz` is 200 `ok`, or 503
-    `draining` once the attached server has begun to stop.
+    `draining` once the attached server has begun to stop; `/live` is a stream of
+    the same figures, for a page to draw.
 
     Args:
         wsgi_app: the application behind it.
@@ -40,8 +43,11 @@ class Ops:
 
     Attributes:
         requests: how many requests reached the application.
-        in_flight: how many of them are not finished.
+        flying: those of them that are not finished, the oldest first: by their number, when each
+            began (on the monotonic clock, in seconds), its method and its path (PEP 3333).
+        locals: the locals that are watched, by name.
         peak_in_flight: the largest `in_flight` so far.
+        live: what streams `/live`.
 
     """
 
@@ -52,17 +58,20 @@ class Ops:
         locals: "Mapping[str, Local | LocalStack[Any]] | None" = None,  # noqa: A002 - the word for it
     ) -> None:
         self.requests = 0
-        self.in_flight = 0
+        self.flying: dict[int, tuple[float, str, str]] = {}
         self.peak_in_flight = 0
         self._wsgi_app = wsgi_app
         self._server: WSGIServer | None = None
-        self._locals: dict[str, Local | LocalStack[Any]] = {}
+        self.locals: dict[str, Local | LocalStack[Any]] = {}
         self.watch("request_stack", request_stack)
         self.watch("app_stack", app_stack)
         for name, local in (locals or {}).items():
             self.watch(name, local)
         self._registry = CollectorRegistry()
-        self._registry.register(OpsCollector(self, self._locals))
+        self._registry.register(OpsCollector(self))
+        ProcessCollector(registry=self._registry)
+        self.live = Live(self)
+        self._own = {"/metrics": self._metrics, "/healthz": self._health, "/live": self.live.answer}
         count_greenlets_from_now()
 
     def watch(self, name: str, local: "Local | LocalStack[Any]") -> None:
@@ -72,7 +81,7 @@ class Ops:
             ValueError: another local is watched under that name.
 
         """
-        if self._locals.setdefault(name, local) is not local:
+        if self.locals.setdefault(name, local) is not local:
             raise ValueError(f"another local is watched as {name!r}")
 
     def register(self, collector: "Collector") -> None:
@@ -82,6 +91,16 @@ class Ops:
     def attach(self, server: "WSGIServer") -> None:
         """Report the connections of `server` and, in `/healthz`, whether it drains."""
         self._server = server
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have reached the application and are not finished."""
+        return len(self.flying)
+
+    @property
+    def connections(self) -> int:
+        """How many connections of the attached server are open; 0 without one."""
+        return self._server.connections if self._server else 0
 
     @property
     def connections_accepted(self) -> int:
@@ -95,62 +114,60 @@ class Ops:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer, or pass the request on and count it (PEP 3333)."""
-        path = environ.get("PATH_INFO")
-        if path == "/metrics":
-            return self._answer(environ, start_response, "200 OK", self._metrics, CONTENT_TYPE_LATEST)
-        if path == "/healthz":
-            status, body = (
-                ("503 Service Unavailable", b"draining\n") if self.draining else ("200 OK", b"ok\n")
-            )
-            return self._answer(environ, start_response, status, lambda: body, _PLAIN)
+        path = environ.get("PATH_INFO", "")
+        own = self._own.get(path)
+        if own is not None:
+            return _answer(own, environ, start_response)
         self.requests += 1
-        self.in_flight += 1
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        flying = self.flying
+        flying[self.requests] = (monotonic(), environ["REQUEST_METHOD"], path)
+        if len(flying) > self.peak_in_flight:
+            self.peak_in_flight = len(flying)
+        finish = partial(flying.pop, self.requests)
         try:
             response = self._wsgi_app(environ, start_response)
         except BaseException:
-            self._finish()
+            finish()
             raise
         kind = _CountedSized if isinstance(response, Sized) else _Counted
-        counted = kind(response, self._finish)
+        counted = kind(response, finish)
         if isinstance(response, FileWrapper):
             # It stays what it is, since a server must recognize it to let the kernel send the file.
             response.close = counted.close
             return response
         return counted
 
-    def _finish(self) -> None:
-        self.in_flight -= 1
+    def _metrics(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        text = generate_latest(self._registry)
+        return reply(environ, start_response, text, content_type=CONTENT_TYPE_LATEST)
 
-    def _metrics(self) -> bytes:
-        return generate_latest(self._registry)
+    def _health(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if self.draining:
+            return reply(environ, start_response, b"draining\n", status="503 Service Unavailable")
+        return reply(environ, start_response, b"ok\n")
 
-    @staticmethod
-    def _answer(
-        environ: "WSGIEnvironment",
-        start_response: "StartResponse",
-        status: str,
-        make_body: Callable[[], bytes],
-        content_type: str,
-    ) -> list[bytes]:
-        headers = [("Cache-Control", "no-store")]
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            body = make_body()
-        else:
-            status, body, content_type = "405 Method Not Allowed", b"Method Not Allowed\n", _PLAIN
-            headers.append(("Allow", "GET, HEAD"))
-        headers += [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        start_response(status, headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+def _answer(
+    own: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> Iterable[bytes]:
+    if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        return own(environ, start_response)
+    return reply(
+        environ,
+        start_response,
+        b"Method Not Allowed\n",
+        status="405 Method Not Allowed",
+        more=[("Allow", "GET, HEAD")],
+    )
 
 
 class _Counted:
     """A response iterable that says once when it is closed."""
 
-    def __init__(self, response: Iterable[bytes], finish: Callable[[], None]) -> None:
+    def __init__(self, response: Iterable[bytes], finish: Callable[[], object]) -> None:
         self._response = response
         self._close: Callable[[], None] | None = getattr(response, "close", None)
-        self._finish: Callable[[], None] | None = finish
+        self._finish: Callable[[], object] | None = finish
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._response)

@@ -6,10 +6,12 @@ Needs gevent only; imports nothing of ours.
 """
 
 import os
+import resource
 import secrets
 import socket
 import threading
 import weakref
+from pathlib import Path
 
 from gevent import Greenlet
 
@@ -53,3 +55,13 @@ def native_threads() -> int:
         # Not Linux: what Python knows of, without threads that belong to libraries. Under
         # monkey-patching these may be greenlets.
         return threading.active_count()
+
+
+def resident_memory() -> int | None:
+    """How many bytes of this process are in memory, as the kernel counts them; None where it has no /proc."""
+    try:
+        # proc_pid_stat(5): the name, in brackets, may itself hold blanks and brackets; behind it, field 24.
+        pages = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[21]
+    except FileNotFoundError:
+        return None
+    return int(pages) * resource.getpagesize()
