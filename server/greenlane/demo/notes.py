@@ -25,6 +25,7 @@ from greenlane.app import App, abort, current_app, g, redirect, request, session
 from greenlane.demo.pages import error_response, json_response, not_stored, render, wants_json
 from greenlane.demo.probe import Turns
 from greenlane.demo.switching import jitter
+from greenlane.demo.tokens import check_token, form_token
 from greenlane.sql import SQLHelper
 
 #: Bounds, whoever writes: characters of a note, notes of a visitor, and notes in all.
@@ -34,14 +35,14 @@ LIMITS: Final = {"length": 280, "each": 20, "total": 20_000}
 PAUSE: Final = 0.003
 """Seconds, on average, between writing and reading: time for other requests to run."""
 
-_TOKEN_BYTES: Final = 16
+_NAME_BYTES: Final = 16
 
 NOTES: Final = Table(
     "greenlane_notes",
     MetaData(),
     # Never used again, so that the bound in all can go by number.
     Column("id", Integer, primary_key=True),
-    Column("visitor", String(2 * _TOKEN_BYTES), nullable=False),
+    Column("visitor", String(2 * _NAME_BYTES), nullable=False),
     Column("text", String(LIMITS["length"]), nullable=False),
     sqlite_autoincrement=True,
 )
@@ -151,7 +152,7 @@ class NotesPage:
     def add(self) -> BaseResponse:
         """Add a note and read the visitor's notes back, on one connection."""
         _recognise()
-        _check_token()
+        check_token()
         text = _text_of_the_form()
         with self._db:
             self._store.add(g.visitor, text)
@@ -162,7 +163,7 @@ class NotesPage:
     def remove(self, number: int) -> BaseResponse:
         """Delete a note of the visitor's and read the others back, on one connection."""
         _recognise()
-        _check_token()
+        check_token()
         with self._db:
             if not self._store.remove(g.visitor, number):
                 abort(404, "You have no such note.")
@@ -187,7 +188,7 @@ class NotesPage:
         if wants_json():
             document = {
                 "notes": [asdict(note) for note in notes],
-                "token": session["token"],
+                "token": form_token(),
                 "in_flight": in_flight,
                 "switches": int(switched),
             }
@@ -195,7 +196,7 @@ class NotesPage:
         if written:
             # Reloading the page does not write once more.
             return not_stored(redirect(f"{request.root_path}/notes", 303))
-        page = render("notes.html", notes=notes, token=session["token"], limits=LIMITS)
+        page = render("notes.html", notes=notes, token=form_token(), limits=LIMITS)
         return not_stored(current_app.make_response(page))
 
 
@@ -206,17 +207,10 @@ def _newest(*columns: Column[Any], visitor: str) -> Select[*tuple[Any, ...]]:
 
 
 def _recognise() -> None:
-    """Put into ``g`` who the visitor is; one who is new gets a name and a token that nobody can guess."""
-    if "visitor" not in session or "token" not in session:
-        session["visitor"] = secrets.token_hex(_TOKEN_BYTES)
-        session["token"] = secrets.token_hex(_TOKEN_BYTES)
+    """Put into ``g`` who the visitor is; one who is new gets a name that nobody can guess."""
+    if "visitor" not in session:
+        session["visitor"] = secrets.token_hex(_NAME_BYTES)
     g.visitor = session["visitor"]
-
-
-def _check_token() -> None:
-    """Refuse a form that is not one of ours: another site cannot know the session's token."""
-    if not secrets.compare_digest(request.form.get("token", "").encode(), session["token"].encode()):
-        abort(403, "This form is not of your session. Cookies must be allowed: open the notes and try again.")
 
 
 def _text_of_the_form() -> str:

@@ -39,6 +39,11 @@ def json_response(document: object, status: int = 200) -> Response:
     return Response(json.dumps(document) + "\n", status=status, content_type="application/json")
 
 
+def html_response(page: str) -> Response:
+    """Make a response of a page."""
+    return Response(page, content_type="text/html; charset=utf-8")
+
+
 def not_stored(response: BaseResponse) -> BaseResponse:
     """Have nobody keep a copy of ``response``, which is one request's alone."""
     response.headers["Cache-Control"] = "no-store"

@@ -131,16 +131,17 @@ class Probe:
         parameters: what the request asks for.
 
     Attributes:
+        name: the strategy's, or the variant's.
         nonce: what it writes.
         keeper: what it writes to and reads from.
 
     """
 
     def __init__(self, kit: Kit, name: str, keeper: Keeper, parameters: Parameters) -> None:
+        self.name = name
         self.nonce = parameters.nonce
         self.keeper = keeper
         self._kit = kit
-        self._name = name
         self._parameters = parameters
         self._most_in_flight = 0
         self._switches = 0
@@ -190,7 +191,7 @@ class Probe:
     def report(self, checkpoints: list[Checkpoint]) -> Report:
         """Return the reply with ``checkpoints``, which is empty where they were sent before it."""
         return {
-            "strategy": self._name,
+            "strategy": self.name,
             "found": self._found,
             "began": self._began,
             "wrote": self._wrote,

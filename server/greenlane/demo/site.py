@@ -5,20 +5,17 @@ Must not import ``greenlane.cli``.
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from greenlane.app import App
-from greenlane.context import LocalManager
 from greenlane.demo.database import open_database, told_in_a_line
-from greenlane.demo.hazards.mount import HazardSite, LeftCollector
+from greenlane.demo.front import FrontPage
 from greenlane.demo.notes import NotesPage
-from greenlane.demo.parameters import MAX_CONTENT_LENGTH
-from greenlane.demo.probe import Kit, Turns
-from greenlane.demo.strategies import KeptInLocal, make_strategies
-from greenlane.demo.switching import Switcher
-from greenlane.demo.views import Views
+from greenlane.demo.probing import with_probes
+from greenlane.demo.race import RacePage
 from greenlane.ops import Ops
 
 if TYPE_CHECKING:
@@ -26,14 +23,25 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Sent with every reply. Everything a page needs comes from this server.
-SECURITY_HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    ),
+_POLICY: Final = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+
+#: Sent with every reply. Everything a page needs comes from this server, and no page has code in it.
+SECURITY_HEADERS: Final = (
+    # https://www.w3.org/TR/CSP3/
+    ("Content-Security-Policy", "; ".join(f"{name} {value}" for name, value in _POLICY.items())),
     ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 
 
@@ -58,25 +66,20 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
         NoDatabase: the database cannot be used.
 
     """
-    strategies = make_strategies()
-    kept_in_locals = {
-        name: strategy.local for name, strategy in strategies.items() if isinstance(strategy, KeptInLocal)
-    }
     app = App(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
     app.secret_key = secret_key or os.environ.get("SECRET_KEY") or _random_key(app)
-    ops = Ops(app, locals=kept_in_locals)
-    kit = Kit(Switcher(), Turns(), in_flight=lambda: ops.in_flight)
-    Views(strategies, kit).mount(app)
-    hazards = HazardSite(kit)
-    hazards.mount(app)
-    ops.register(LeftCollector(hazards))
+    ops = with_probes(app)
+    races = RacePage(lambda: ops.draining)
+    races.mount(app)
+    FrontPage(races).mount(app)
     _mount_notes(app, ops, database_url or os.environ.get("DATABASE_URL"))
-    released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
+    # Asked anew each time, which costs a reply without a body: modules of two versions do not go together.
     with_files = SharedDataMiddleware(
-        hazards.wrap(released), {"/static": ("greenlane.demo", "static")}, cache_timeout=300
+        app.wsgi_app, {"/static": ("greenlane.demo", "static")}, cache_timeout=0
     )
-    app.wsgi_app = _with_security_headers(with_files)  # type: ignore[assignment]  # wrapping is what it is for
+    with_arenas = DispatcherMiddleware(with_files)
+    with_arenas.mounts = races.arenas  # not as an argument: it replaces one that is empty by its own
+    app.wsgi_app = _with_security_headers(with_arenas)  # type: ignore[assignment]  # wrapping is what it is for
     return ops
 
 

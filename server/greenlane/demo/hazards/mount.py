@@ -40,15 +40,16 @@ class HazardSite:
 
     Args:
         kit: what all cells share.
+        hazards: which ones; by default all.
 
     """
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, hazards: Iterable[Hazard] = HAZARDS) -> None:
         self._kit = kit
-        self._hazards = {hazard.name: hazard for hazard in HAZARDS}
-        self._strategies = {hazard.name: make_strategies() for hazard in HAZARDS}
+        self._hazards = {hazard.name: hazard for hazard in hazards}
+        self._strategies = {name: make_strategies() for name in self._hazards}
         self._variants: dict[str, Variant] = {}
-        for hazard in HAZARDS:
+        for hazard in self._hazards.values():
             for name in VARIANTS:
                 variant: type[Variant] | None = getattr(hazard, name)
                 if variant is not None:
@@ -131,13 +132,13 @@ class HazardSite:
 
     def listing(self) -> "BaseResponse":
         """List the hazards, as a load test needs to know them."""
-        return json_response({"hazards": [_described(hazard) for hazard in HAZARDS]})
+        return json_response({"hazards": [_described(hazard) for hazard in self._hazards.values()]})
 
     def left(self) -> Iterator[tuple[str, str, int]]:
         """Yield what each cell has left open now, by hazard and strategy."""
         for name, variant in self._variants.items():
             yield *_split(name), variant.left()
-        for hazard in HAZARDS:
+        for hazard in self._hazards.values():
             for strategy in self._strategies[hazard.name].values():
                 if strategy.name not in hazard.not_applicable and (count := strategy.entries()) is not None:
                     yield hazard.name, strategy.name, count

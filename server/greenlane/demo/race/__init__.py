@@ -1,0 +1,16 @@
+"""Races: real requests to this server, in an arena of their own, shown while they run.
+
+Rule: what is shown is what happened. The load is another program, which also judges;
+the lanes are recorded where the requests are served; nothing here knows which strategy holds.
+
+- :mod:`~greenlane.demo.race.entry`: what is asked for
+- :mod:`~greenlane.demo.race.load`: the program that sends the requests
+- :mod:`~greenlane.demo.race.recorder`: what each request did
+- :mod:`~greenlane.demo.race.story`: what that means, in words
+- :mod:`~greenlane.demo.race.run`: one race, as lines
+- :mod:`~greenlane.demo.race.views`: how it is started, and the source of what is raced
+"""
+
+from greenlane.demo.race.views import RacePage
+
+__all__ = ["RacePage"]

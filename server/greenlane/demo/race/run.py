@@ -1,0 +1,186 @@
+"""One race, from its arena to its last line.
+
+The arena is a demonstration of its own: the race finds nothing that others left, leaves
+nothing to them, and its figures are of its own requests alone. When the race is over, or nobody
+looks on any more, the arena goes, and the load with it.
+
+Must not import the site or the views.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from greenlane.app import App
+from greenlane.demo.hazards.hazard import Hazard
+from greenlane.demo.probing import with_probes
+from greenlane.demo.race.entry import Entry
+from greenlane.demo.race.load import ENDING, Line, Load
+from greenlane.demo.race.recorder import Lane, Recorder
+from greenlane.demo.race.results import Results
+from greenlane.demo.race.story import tell
+from greenlane.demo.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Seconds between two ticks. Whoever has gone is noticed at the second one that cannot be sent.
+TICK: Final = 0.2
+
+#: Seconds after which a race ends in any case.
+LONGEST: Final = 90.0
+
+ARENAS: Final = "/arena/"
+
+
+class Race:
+    """One race, as the lines that whoever started it gets.
+
+    Args:
+        entry: what to race.
+        address: this server's own, as the load reaches it.
+        arenas: where the arena is mounted.
+        draining: whether the server has begun to stop.
+
+    Attributes:
+        results: what has come of it so far.
+
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        address: str,
+        arenas: "dict[str, WSGIApplication]",
+        draining: Callable[[], bool],
+    ) -> None:
+        self.results = Results(entry)
+        self._entry = entry
+        self._address = address
+        self._arenas = arenas
+        self._draining = draining
+        self._recorder = Recorder(entry.hazard.name)
+        self._ops = with_probes(App(__name__), [entry.hazard], self._recorder)
+        self._shown: set[int] = set()
+        self._wanted: dict[int, Lane] = {}
+        self._deadline = monotonic() + LONGEST
+        self._ticked = 0.0
+        self._finished = 0
+
+    def lines(self) -> Iterator[Line]:
+        """Run it, and yield the lines; to close the iterator ends the race."""
+        yield self._begin()
+        with (
+            self._recorder.recording(),
+            self._arena() as path,
+            _loaded(self._address + path, self._entry) as load,
+        ):
+            while (line := load.line(TICK)) is not None:
+                if line:
+                    yield from self._passed_on(line)
+                    if line["kind"] in ("end", "error"):
+                        return
+                if reason := self._reason_to_stop():
+                    yield _error(reason)
+                    return
+                yield from self._tick_if_due()
+            yield _error(f"The load test ended without a verdict. {load.last_words()}".rstrip())
+
+    def _begin(self) -> Line:
+        entry = self._entry
+        return {
+            "kind": "begin",
+            "hazard": entry.hazard.name,
+            "cells": [{"key": key, **_described(entry.hazard, key)} for key in entry.cells],
+            "requests": entry.requests,
+            "at_once": entry.at_once,
+            "hops": entry.hops,
+        }
+
+    def _passed_on(self, line: Line) -> Iterator[Line]:
+        match line["kind"]:
+            case "begin":
+                self._recorder.start()
+                yield {"kind": "control", "control": line["control"]}
+            case "request":
+                yield self._told(line)
+            case "end":
+                yield from ({"kind": "lane", "lane": lane.as_document()} for lane in self._wanted.values())
+                self.results.end = line
+                yield line | self._figures()
+            case _:
+                yield line
+
+    def _told(self, line: Line) -> Line:
+        """Add to a request's line what was recorded of it; of a control's, the judgement is enough."""
+        self._finished += 1
+        lane = self._recorder.lanes.get(line["nonce"]) if line["cell"] in self._entry.cells else None
+        if lane is None:
+            return line | {"lane": None, "story": None}
+        story = tell(lane, self._recorder)
+        self.results.add(line, story)
+        self._shown.add(lane.id)
+        self._wanted.pop(lane.id, None)
+        self._wanted |= {other.id: other for other in story.lanes if other.id not in self._shown}
+        return line | {"lane": lane.as_document(), "story": story.as_document()}
+
+    def _tick_if_due(self) -> Iterator[Line]:
+        if monotonic() - self._ticked >= TICK:
+            self._ticked = monotonic()
+            yield {"kind": "tick", "in_flight": self._ops.in_flight, **self._figures()}
+
+    def _figures(self) -> Line:
+        return {
+            "elapsed": round(self._recorder.elapsed(), 3),
+            "finished": self._finished,
+            "peak": self._ops.peak_in_flight,
+            "native_threads": len(self._recorder.threads),
+        }
+
+    def _reason_to_stop(self) -> str | None:
+        if self._draining():
+            return "The server is stopping, and ended the race."
+        if monotonic() > self._deadline:
+            return f"The race was not over after {LONGEST:.0f} s, and was ended."
+        return None
+
+    @contextmanager
+    def _arena(self) -> Iterator[str]:
+        """Have the arena mounted as long as the block lasts, at an address that nobody else knows."""
+        path = ARENAS + secrets.token_urlsafe(12)
+        self._arenas[path] = self._recorder.following(self._ops)
+        try:
+            yield path
+        finally:
+            del self._arenas[path]
+
+
+@contextmanager
+def _loaded(host: str, entry: Entry) -> Iterator[Load]:
+    load = Load(host, entry)
+    try:
+        yield load
+    except BaseException:
+        load.end()
+        raise
+    load.end(patience=ENDING)
+
+
+def _described(hazard: Hazard, key: str) -> dict[str, str]:
+    """Return what is to be said of a cell before it is known how it fares."""
+    name = key.partition("/")[2]
+    for strategy in STRATEGIES:
+        if strategy.name == name:
+            return {
+                "strategy": name,
+                "role": strategy.role,
+                "summary": strategy.summary,
+                "shares": strategy.shares,
+            }
+    return {"strategy": name, "role": "variant", "summary": hazard.variants()[name], "shares": hazard.summary}
+
+
+def _error(message: str) -> Line:
+    return {"kind": "error", "message": message}

@@ -1,0 +1,46 @@
+"""The source of what is raced, read from the files that this process runs.
+
+Must not import the views.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import greenlane
+from greenlane.demo.hazards.hazard import Hazard, Kept, OfApp, Variant
+from greenlane.demo.keeper import Keeper
+from greenlane.demo.strategies import STRATEGIES, Strategy
+
+_ROOT = Path(inspect.getfile(greenlane)).parent.parent
+
+#: What every strategy or variant is: tells nothing of the one at hand.
+_COMMON = frozenset({Strategy, Keeper, Kept, OfApp, Variant, object})
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A class, as it stands in its file."""
+
+    file: str
+    line: int
+    text: str
+
+
+def source_of(hazard: Hazard, name: str) -> list[Piece]:
+    """Return the source of a strategy, or of a hazard's variant, with what it inherits, its own first."""
+    kind: type | None = next((each for each in STRATEGIES if each.name == name), None)
+    kind = kind or getattr(hazard, name)
+    return [_piece(each) for each in _own(kind) if each not in _COMMON]
+
+
+def _own(kind: type | None) -> Iterator[type]:
+    if kind is not None:
+        yield from (each for each in kind.__mro__ if each.__module__.startswith("greenlane.demo"))
+
+
+def _piece(kind: type) -> Piece:
+    lines, number = inspect.getsourcelines(kind)
+    file = Path(inspect.getfile(kind)).relative_to(_ROOT)
+    return Piece(file.as_posix(), number, "".join(lines))

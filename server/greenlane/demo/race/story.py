@@ -1,0 +1,165 @@
+"""A story: which lanes have to be seen to understand what one request read, and what happened, in words.
+
+Told from recorded events alone. Requests are named by their lanes, since what number one has in
+the race is known only when its reply has been judged: whoever shows the words puts it in.
+
+Must not import the site or the views.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenlane.demo.race.recorder import Lane, Recorder
+
+#: Lanes of one story: the reader's, and those whose data it read in its two fields.
+MOST_LANES: Final = 3
+
+Words = tuple[str | Lane, ...]
+"""A sentence or some, with a lane where the name of its request belongs."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What one request met.
+
+    Attributes:
+        lanes: the reader's, and the others concerned.
+        checkpoint: the number of the reading that it is about; 0 for the look before writing.
+        words: what happened.
+
+    """
+
+    lanes: tuple[Lane, ...]
+    checkpoint: int
+    words: Words
+
+    def as_document(self) -> dict[str, Any]:
+        """Return it as the page gets it: a number among the words is the id of a lane."""
+        return {
+            "lanes": [lane.id for lane in self.lanes],
+            "checkpoint": self.checkpoint,
+            "words": [word.id if isinstance(word, Lane) else word for word in self.words],
+        }
+
+
+def tell(reader: Lane, recorder: Recorder) -> Story:
+    """Tell the first reading of ``reader`` that was not its own nonce throughout, or else the last one."""
+    for event in reader.events:
+        if event[1] == "began" and any(event[2].values()):
+            return _stale(reader, event, recorder)
+        if event[1] == "read" and (event[4] is not None or set(event[3].values()) != {reader.nonce}):
+            return _astray(reader, event, recorder)
+    return _own(reader, recorder)
+
+
+def _stale(reader: Lane, event: Any, recorder: Recorder) -> Story:
+    at, _, found = event
+    others = _writers(reader, found, recorder)
+    words: list[str | Lane] = ["Before ", reader, " had written anything, it found"]
+    if not others:
+        words += [" a nonce in its lane that nobody in this race wrote."]
+        return Story((reader,), 0, tuple(words))
+    other = others[0]
+    words += [" the nonce of ", other, f" in {_place(reader, 'its lane')}."]
+    if other.greenlet == reader.greenlet:
+        words += [f" Both ran on {reader.greenlet}, one after the other"]
+        words += [": so they had one and the same lane, and nothing released it between them."]
+    elif ended := other.at("ended"):
+        words += [f" That one had ended {_ms(at - ended[-1])} before, and nothing had released its data."]
+    return Story((reader, *others), 0, tuple(words))
+
+
+def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
+    at, _, number, read, error = event
+    others = _writers(reader, read, recorder)
+    words: list[str | Lane] = [*_beginning(reader, at)]
+    for other in others:
+        if moments := [moment for moment in other.at("wrote") if moment < at]:
+            words += [" At ", f"{_ms(moments[-1])} ", other, f" wrote its own{_where(reader, other)}."]
+    words += [f" Back again at {_ms(at)}, ", reader]
+    if error is not None:
+        words += [f" met an error where its own nonce should be: {error}."]
+    elif not any(read.values()):
+        words += [" found nothing where its own nonce should be."]
+    elif len(set(read.values())) > 1:
+        words += [" read fields that do not belong together: ", *_torn(reader, read, others), "."]
+    elif others:
+        words += [" read the nonce of ", others[0], " as its own."]
+    else:
+        words += [" read a nonce that nobody in this race wrote."]
+    return Story((reader, *others), number, tuple(words))
+
+
+def _own(reader: Lane, recorder: Recorder) -> Story:
+    """Tell how a request came to read its own data although others wrote meanwhile, if they did."""
+    wrote, reads = reader.at("wrote"), [event for event in reader.events if event[1] == "read"]
+    if not wrote or not reads:
+        return Story((reader,), 0, (reader, " ended before it could read anything back."))
+    at, number = reads[-1][0], reads[-1][2]
+    others = (lane for lane in recorder.writers(reader.cell, wrote[-1], at) if lane is not reader)
+    other = next(others, None)
+    words: list[str | Lane] = [*_beginning(reader, at)]
+    if other is None:
+        words += [f" Nobody else wrote until it read its own nonce, at {_ms(at)}: that shows nothing."]
+        return Story((reader,), number, tuple(words))
+    words += [" Meanwhile ", other, f" wrote its own{_where(reader, other)}. Back again at {_ms(at)}, "]
+    words += [reader, " read its own nonce"]
+    if reader.keeps is not None and reader.keeps != other.keeps:
+        words += [": each greenlet's ident leads to a place of its own."]
+    else:
+        words += ["."]
+    return Story((reader, other), number, tuple(words))
+
+
+def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:
+    wrote = [moment for moment in reader.at("wrote") if moment < before]
+    if not wrote:
+        yield reader
+        yield " had written nothing yet."
+        return
+    yield "At "
+    yield f"{_ms(wrote[-1])} "
+    yield reader
+    yield f" had written its nonce{_into(reader)}"
+    away = [moment for moment in reader.at("away") if wrote[-1] <= moment < before]
+    yield f", and switched away at {_ms(away[0])}." if away else "."
+
+
+def _torn(reader: Lane, read: Any, others: tuple[Lane, ...]) -> Iterator[str | Lane]:
+    for place, (field, value) in enumerate(read.items()):
+        yield f"{', ' if place else ''}{field} "
+        lane = next((lane for lane in (reader, *others) if lane.nonce == value), None)
+        if value is None:
+            yield "is gone"
+        elif lane is None:
+            yield "is nobody's in this race"
+        else:
+            yield "is of "
+            yield lane
+
+
+def _writers(reader: Lane, read: Any, recorder: Recorder) -> tuple[Lane, ...]:
+    """Return the lanes whose nonces are in a reading and are not the reader's."""
+    values = [value for value in dict.fromkeys(read.values()) if value not in (None, reader.nonce)]
+    lanes = [lane for value in values if (lane := recorder.lanes.get(value)) is not None]
+    return tuple(lanes[: MOST_LANES - 1])
+
+
+def _into(lane: Lane) -> str:
+    return f" into {lane.keeps}" if lane.keeps is not None else ""
+
+
+def _where(reader: Lane, other: Lane) -> str:
+    """Say where the other one wrote, seen from the reader's place."""
+    if other.keeps is None:
+        return ""
+    return " into the same place" if other.keeps == reader.keeps else f" into {other.keeps}"
+
+
+def _place(lane: Lane, otherwise: str) -> str:
+    return lane.keeps or otherwise
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.2f} ms"

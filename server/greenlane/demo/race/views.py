@@ -1,0 +1,119 @@
+"""The views of a race: starting one, and the source of what is raced.
+
+Must not import the site, which mounts these.
+"""
+
+import json
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
+from werkzeug.wsgi import ClosingIterator
+
+from greenlane.app import App, Response, redirect, request
+from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.pages import error_response, json_response, not_stored, render, wants_json
+from greenlane.demo.parameters import ParameterError
+from greenlane.demo.race.entry import Entry, choices
+from greenlane.demo.race.load import Line
+from greenlane.demo.race.results import Results
+from greenlane.demo.race.run import Race
+from greenlane.demo.race.source import source_of
+from greenlane.demo.tokens import check_token
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+LINES: Final = "application/x-ndjson"
+
+
+class RacePage:
+    """The races of one demonstration, of which one runs at a time.
+
+    Args:
+        draining: whether the server has begun to stop.
+
+    Attributes:
+        arenas: where the running race has its arena, by path: for a middleware that looks there.
+        last: the results of the last race that came to its end.
+
+    """
+
+    def __init__(self, draining: Callable[[], bool]) -> None:
+        self.arenas: dict[str, WSGIApplication] = {}
+        self.last: Results | None = None
+        self._draining = draining
+        self._running: Race | None = None
+
+    def mount(self, app: App) -> None:
+        """Register the views on ``app``."""
+        app.add_url_rule("/race", "race", self.start, methods=["POST"])
+        app.add_url_rule("/source/<hazard>/<name>", "source", self.source)
+
+    def start(self) -> BaseResponse:
+        """Run a race: as lines while it runs, or all of it before a page, as the request prefers."""
+        check_token()
+        try:
+            entry = Entry.of(request.form)
+        except ParameterError as error:
+            return _refused(error)
+        if self._running is not None:
+            return _busy()
+        race = self._running = Race(entry, _own_address(request.environ), self.arenas, self._draining)
+        lines = self._lines(race)
+        if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
+            encoded = (json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+            body = ClosingIterator(encoded, lambda: self._end(lines))
+            return not_stored(Response(body, content_type=LINES))
+        try:
+            *_, last = lines
+        finally:
+            self._end(lines)
+        if last["kind"] == "error":
+            return error_response(ServiceUnavailable(last["message"]))
+        return not_stored(redirect(f"{request.root_path}/#race", 303))
+
+    def source(self, hazard: str, name: str) -> BaseResponse:
+        """Show the source of a strategy or a variant."""
+        found = next((each for each in HAZARDS if each.name == hazard), None)
+        if found is None or name not in choices(found):
+            raise NotFound(f"There is no {name!r} to race under a hazard {hazard!r}.")
+        pieces = source_of(found, name)
+        if wants_json():
+            return json_response({"pieces": [asdict(piece) for piece in pieces]})
+        return html_response(render("source.html", name=name, pieces=pieces))
+
+    def _lines(self, race: Race) -> Generator[Line, None, None]:
+        yield from race.lines()
+        if race.results.end is not None:
+            self.last = race.results
+
+    def _end(self, lines: Generator[Line, None, None]) -> None:
+        """End a race, and let the next one begin: also when its lines were never asked for."""
+        try:
+            lines.close()
+        finally:
+            self._running = None
+
+
+def _refused(error: ParameterError) -> BaseResponse:
+    return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
+
+
+def _busy() -> BaseResponse:
+    return error_response(
+        Conflict("Another race is running on this server, and there is one at a time. Try again in a moment.")
+    )
+
+
+def _own_address(environ: "WSGIEnvironment") -> str:
+    """Return where this server is reached from its own machine.
+
+    What proxies said of the request does not count: see :class:`greenlane.ops.TrustedProxies`.
+    """
+    own = environ | environ.get("werkzeug.proxy_fix.orig", {})
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(own["SERVER_NAME"], own["SERVER_NAME"])  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    return f"{own['wsgi.url_scheme']}://{host}:{own['SERVER_PORT']}"

@@ -1,0 +1,5 @@
+// Hands each part of the page to the module that brings it to life. A part that fails leaves the others alone.
+
+for (const root of document.querySelectorAll('[data-part]')) {
+  import(`./${root.dataset.part}.js`).then((part) => part.mount(root)).catch(console.error);
+}

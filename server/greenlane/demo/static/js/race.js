@@ -1,0 +1,301 @@
+// The race: sends the form, and shows what comes back on the same request while it runs. Everything that
+// is shown comes in these lines, so that nothing is asked of another server behind a balancer.
+
+import { count, element, number, say } from './dom.js';
+import { Field } from './field.js';
+import { nameOf } from './lanes.js';
+import { clear, draw } from './timeline.js';
+
+const LINES = 'application/x-ndjson';
+const JUDGED = ['foreign', 'torn', 'stale', 'missing', 'own', 'doomed', 'failed'];
+
+/**
+ * Bring the race to life.
+ * @param {HTMLElement} root
+ */
+export function mount(root) {
+  new RacePart(root).prepare();
+}
+
+class RacePart {
+  constructor(root) {
+    this.root = root;
+    this.form = root.querySelector('form');
+    this.button = this.form.querySelector('button');
+    this.status = root.querySelector('#race-status');
+    this.figures = root.querySelector('#race-figures');
+    this.tracks = root.querySelector('#race-tracks');
+    this.figure = root.querySelector('#race-timeline');
+    this.lanes = new Map();
+    this.shown = new Map();
+    this.running = null;
+  }
+
+  prepare() {
+    this.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (this.running) this.running.abort();
+      else this.run();
+    });
+    this.form.addEventListener('change', () => this.chosen());
+    this.chosen();
+  }
+
+  /** Show what is chosen: what can be raced under the hazard, and empty fields. */
+  chosen() {
+    if (this.running) return;
+    const { hazard, strategy, beside } = this.form.elements;
+    const option = hazard.selectedOptions[0];
+    const unavailable = new Set(option.dataset.unavailable.split(' '));
+    say(this.root.querySelector('#race-note'), option.dataset.summary);
+    for (const select of [strategy, beside]) {
+      for (const each of select.options) each.disabled = unavailable.has(each.value);
+      if (select.selectedOptions[0]?.disabled) select.value = select === beside ? '' : firstEnabled(select);
+    }
+    const names = [...new Set([strategy.value, beside.value])].filter(Boolean);
+    this.setUp(names.map((name) => `${hazard.value}/${name}`), Number(this.form.elements.requests.value) || 1);
+  }
+
+  setUp(keys, total) {
+    clear(this.figure);
+    this.lanes.clear();
+    const before = this.shown;
+    const most = Number(this.form.elements.requests.max);
+    this.shown = new Map(keys.map((key) => [key, new Track(this, key, Math.min(total, most), before.get(key))]));
+    this.tracks.replaceChildren(...[...this.shown.values()].map((track) => track.root));
+  }
+
+  async run() {
+    if (!this.form.reportValidity()) return;
+    this.chosen();
+    this.running = new AbortController();
+    this.root.querySelector('#race-last')?.remove();
+    say(this.button, 'Stop');
+    this.tell('Starting the load: another process, which sends the requests and judges the replies.');
+    try {
+      await this.follow(this.running.signal);
+    } catch (error) {
+      this.tell(error.name === 'AbortError' ? 'Stopped.' : this.explained(error), error.name !== 'AbortError');
+    } finally {
+      this.running = null;
+      say(this.button, 'Run');
+    }
+  }
+
+  async follow(signal) {
+    const response = await fetch(this.form.action, {
+      method: 'POST',
+      headers: { Accept: LINES },
+      body: new URLSearchParams(new FormData(this.form)),
+      signal,
+    });
+    if (!response.ok) throw new Error((await refusal(response)) ?? `The server answered ${response.status}.`);
+    let ended = false;
+    for await (const line of linesOf(response.body)) {
+      this.take(line);
+      ended ||= line.kind === 'end' || line.kind === 'error';
+    }
+    if (!ended) throw new TypeError('the connection ended early');
+  }
+
+  explained(error) {
+    return error instanceof TypeError ? 'The connection to the server was lost: the race has no verdict.' : error.message;
+  }
+
+  take(line) {
+    switch (line.kind) {
+      case 'begin':
+        this.began(line);
+        break;
+      case 'control':
+        this.control = line.control;
+        this.tell(line.control ? `Running. The control beside it, which must be caught: ${line.control}.` : 'Running.');
+        break;
+      case 'tick':
+        this.showFigures(line);
+        break;
+      case 'request':
+        if (line.lane) this.lanes.set(line.lane.id, { ...line.lane, number: line.number });
+        this.shown.get(line.cell)?.take(line);
+        break;
+      case 'lane':
+        this.lanes.set(line.lane.id, { ...line.lane, number: null });
+        break;
+      case 'end':
+        this.ended(line);
+        break;
+      default:
+        throw new Error(line.message);
+    }
+  }
+
+  began(line) {
+    this.figures.hidden = false;
+    this.total = line.requests * line.cells.length;
+    for (const cell of line.cells) this.shown.get(cell.key)?.describe(cell);
+    this.showFigures({ elapsed: 0, finished: 0, in_flight: 0, peak: 0, native_threads: 0 });
+  }
+
+  showFigures(line) {
+    this.since ??= null;
+    if (!line.finished) this.since = line.elapsed;
+    const seconds = line.elapsed - this.since;
+    const rate = line.finished && seconds > 0 ? line.finished / seconds : 0;
+    const texts = {
+      elapsed: `${line.elapsed.toFixed(1)} s`,
+      rate: number(Math.round(line.seconds ? line.finished / line.seconds : rate)),
+      in_flight: number(line.in_flight ?? 0),
+      peak: number(line.peak),
+      native_threads: number(line.native_threads),
+    };
+    for (const [name, text] of Object.entries(texts)) say(this.figures.querySelector(`[data-figure="${name}"]`), text);
+  }
+
+  ended(line) {
+    this.showFigures(line);
+    for (const [key, verdict] of Object.entries(line.verdicts)) this.shown.get(key)?.judge(verdict);
+    const control = line.verdicts[this.control];
+    const words = [...this.shown.values()].map((track) => `${track.name}: ${track.verdict}.`);
+    if (control) words.push(`The control ${control.cross_talk || control.outcome !== 'isolated' ? 'was caught' : 'was not caught'}.`);
+    this.tell(words.join(' '));
+    const wrong = [...this.shown.values()].find((track) => track.field.nextBad(0));
+    // A foreign nonce is the plainest to understand.
+    if (wrong && this.figure.hidden) wrong.open(wrong.field.first('foreign') ?? wrong.field.nextBad(0), false);
+  }
+
+  /** Show who read whose data. */
+  openStory(story, mayFocus) {
+    const lanes = story.lanes.map((id) => this.lanes.get(id)).filter(Boolean);
+    const words = story.words.map((word) => (typeof word === 'number' ? nameOf(this.lanes.get(word)) : word)).join('');
+    draw(this.figure, lanes, { ...story, sentence: words.charAt(0).toUpperCase() + words.slice(1) });
+    if (mayFocus) {
+      this.figure.scrollIntoView({ block: 'nearest', behavior: stillness() ? 'auto' : 'smooth' });
+      this.figure.focus({ preventScroll: true });
+    }
+  }
+
+  tell(text, wrong = false) {
+    say(this.status, text);
+    this.status.classList.toggle('wrong', wrong);
+  }
+}
+
+/** One strategy's side of the race. */
+class Track {
+  constructor(part, key, total, before) {
+    this.part = part;
+    this.key = key;
+    this.name = key.split('/')[1];
+    this.lines = new Map();
+    this.verdict = '';
+    this.field = new Field(this.name, total, (at) => this.open(at, true));
+    this.shares = element('p', { class: 'shares' });
+    this.verdictLine = element('p', { class: 'verdict-line' });
+    this.counts = element('p', { class: 'counts' }, `${count(total, 'request')} to send`);
+    this.reasons = element('ul', { class: 'reasons' });
+    this.next = element('button', { type: 'button', hidden: true, onclick: () => this.openNext() }, 'Who read whose data?');
+    this.source = before?.source ?? this.lazySource();
+    this.root = element(
+      'article',
+      { class: 'track', 'aria-label': this.name },
+      element('h3', {}, this.name),
+      this.shares,
+      this.field.root,
+      this.counts,
+      this.verdictLine,
+      this.reasons,
+      this.next,
+      this.source,
+    );
+    if (before) say(this.shares, before.shares.textContent);
+  }
+
+  describe(cell) {
+    say(this.shares, cell.shares);
+  }
+
+  take(line) {
+    this.lines.set(line.number, line);
+    this.field.judge(line.number, line.judged);
+    if (this.lines.size % 10 === 0 || this.lines.size < 10) this.showCounts();
+  }
+
+  showCounts() {
+    const found = new Map();
+    for (const { judged } of this.lines.values()) found.set(judged, (found.get(judged) ?? 0) + 1);
+    const parts = JUDGED.filter((judged) => found.has(judged)).map((judged) => `${number(found.get(judged))} ${judged}`);
+    say(this.counts, parts.join(', '));
+  }
+
+  judge(verdict) {
+    this.verdict = verdict.verdict;
+    this.showCounts();
+    this.verdictLine.replaceChildren(element('strong', { class: 'verdict', 'data-verdict': verdict.verdict }, verdict.verdict));
+    this.reasons.replaceChildren(...verdict.reasons.map((reason) => element('li', {}, reason)));
+    this.next.hidden = this.field.nextBad(0) === null;
+  }
+
+  openNext() {
+    const next = this.field.nextBad(this.field.at);
+    if (next) this.open(next, true);
+  }
+
+  open(at, mayFocus) {
+    this.field.select(at);
+    const line = this.lines.get(at);
+    if (!line) this.part.tell(`Request ${at} under ${this.name} is not answered yet.`);
+    else if (line.story) this.part.openStory(line.story, mayFocus);
+    else this.part.tell(`Request ${at} under ${this.name}: ${line.judged}${line.why ? `, ${line.why}` : ''}.`);
+  }
+
+  lazySource() {
+    const made = element('details', { class: 'source' }, element('summary', {}, 'Its source, as it runs here'));
+    made.addEventListener('toggle', () => this.loadSource(made), { once: true });
+    return made;
+  }
+
+  async loadSource(into) {
+    try {
+      const response = await fetch(`${this.part.root.dataset.source}${this.key}`, { headers: { Accept: 'application/json' } });
+      if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+      for (const piece of (await response.json()).pieces) into.append(...shownSource(this.name, piece));
+    } catch {
+      into.append(element('p', {}, 'The source could not be read: the server does not answer.'));
+    }
+  }
+}
+
+function shownSource(name, piece) {
+  return [
+    element('p', { class: 'file' }, `${piece.file}, line ${piece.line}`),
+    element('pre', { tabindex: 0, 'aria-label': `Source of ${name}, from line ${piece.line}` }, element('code', {}, piece.text)),
+  ];
+}
+
+function firstEnabled(select) {
+  return [...select.options].find((option) => !option.disabled)?.value ?? '';
+}
+
+async function refusal(response) {
+  try {
+    return (await response.json()).error;
+  } catch {
+    return null;
+  }
+}
+
+async function* linesOf(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const pieces = (rest + value).split('\n');
+    rest = pieces.pop();
+    for (const piece of pieces) yield JSON.parse(piece);
+  }
+}
+
+function stillness() {
+  return matchMedia('(prefers-reduced-motion: reduce)').matches;
+}
