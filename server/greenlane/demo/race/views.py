@@ -14,7 +14,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from greenlane.app import App, Response, redirect, request
 from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.pages import error_response, json_response, not_stored, render, wants_json
+from greenlane.demo.pages import error_response, html_response, json_response, not_stored, render, wants_json
 from greenlane.demo.parameters import ParameterError
 from greenlane.demo.race.entry import Entry, choices
 from greenlane.demo.race.load import Line
