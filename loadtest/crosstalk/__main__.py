@@ -14,7 +14,7 @@ def main() -> None:
 
         monkey.patch_all()
         from crosstalk.cli import cli
-    except KeyboardInterrupt:  # importing Locust takes long enough to change one's mind
+    except KeyboardInterrupt:  # patching takes long enough to change one's mind
         sys.exit(130)
     cli(prog_name="crosstalk")
 

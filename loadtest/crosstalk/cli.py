@@ -1,233 +1,44 @@
-"""``crosstalk``: the command line of the proof."""
+"""``crosstalk``: the command line of the proof.
 
-import json
-import math
-import secrets
+A command's module, named as what is done, is imported when that command is asked for: whoever
+watches a race begin need not wait for what the others are made of.
+"""
+
 import sys
-import time
-from collections.abc import Mapping
-from pathlib import Path
+from importlib import import_module
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from crosstalk import checker, history, options
-from crosstalk.arguments import counts_option, hops_option, pause_option, report_option, seed_option
-from crosstalk.checker import Tally
-from crosstalk.interrupts import INTERRUPTED, interruptible
-from crosstalk.matrix.command import matrix, show_history
-from crosstalk.matrix.results import NotAMatrix, is_of_matrix
-from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
-from crosstalk.proof import Part, Settings
-from crosstalk.prove import UnknownStrategy, run
-from crosstalk.race.command import race
-from crosstalk.report import document, picture, show, write
-from crosstalk.site import CannotRun
+from crosstalk.interrupts import INTERRUPTED
 
-HISTORY = "history.jsonl.gz"
-"""The history's name in the folder of a report."""
-
-PLAIN_EVERY = 5.0
-"""Seconds between two lines of progress where no terminal can redraw one."""
+COMMANDS = {
+    "check": "crosstalk.checking",
+    "matrix": "crosstalk.matrix.command",
+    "prove": "crosstalk.proving",
+    "race": "crosstalk.race.command",
+}
+"""Where each command is, under its own name."""
 
 
-def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Refuse "nan" and "inf", which pass every bound and would load for ever."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number of seconds", param=param)
-    return value
+class _Commands(click.Group):
+    """The commands, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        try:
+            command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        except KeyboardInterrupt:  # importing Locust takes long enough to change one's mind
+            sys.exit(INTERRUPTED)
+        return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="greenlane", prog_name="crosstalk")
 def cli() -> None:
     """Prove with Locust that a server's requests stay apart."""
-
-
-cli.add_command(matrix)
-cli.add_command(race)
-
-
-@cli.command()
-@click.option(
-    "--host",
-    metavar="URL",
-    help="Prove a running server, such as http://127.0.0.1:8000. "
-    "By default one is started on a free port and stopped again.",
-)
-@counts_option
-@click.option(
-    "--users",
-    type=click.IntRange(2),
-    default=options.USERS,
-    show_default=True,
-    help="Users at once on the strategies that must hold, each with one request in flight.",
-)
-@click.option(
-    "--duration",
-    type=click.FloatRange(1),
-    callback=_finite,
-    default=options.DURATION,
-    show_default=True,
-    metavar="SECONDS",
-    help="Load on the strategies that must hold; up to twice that until the floor is met.",
-)
-@click.option(
-    "--min-requests",
-    type=click.IntRange(1),
-    default=options.MIN_REQUESTS,
-    show_default=True,
-    help="The floor: complete requests for each strategy that must hold.",
-)
-@click.option(
-    "--strategy",
-    "strategies",
-    multiple=True,
-    metavar="NAME",
-    help="A strategy that must hold (may be repeated). By default those that the server names. "
-    "The controls always run too.",
-)
-@hops_option(options.HOPS)
-@pause_option(options.PAUSE)
-@seed_option
-@report_option("report.json, history.jsonl.gz and Locust's HTML reports")
-@click.option(
-    "--history",
-    "history_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Keep every request in FILE, for `crosstalk check FILE`.",
-)
-def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float, min_requests: int,
-          strategies: tuple[str, ...], hops: int, pause: int, seed: int | None, folder: Path | None,
-          history_file: Path | None) -> None:  # fmt: skip
-    """Prove that requests stay apart, with known-broken strategies caught in the same run.
-
-    Every request carries a nonce of its own and must read it back at every
-    checkpoint. The controls are loaded first, then the strategies that must hold.
-
-    \b
-    Exit codes:
-      0    ISOLATED      overlap shown, floor met, none failed, nothing left, controls caught
-      10   CROSS-TALK    a request met data that was not its own
-      11   LEAK          entries or contexts were left at idle
-      12   BLIND         a control went uncaught: the run proves nothing
-      13   INCONCLUSIVE  no overlap, too few requests, or failed requests
-      14   the proof could not be run
-      2    wrong usage
-      130  interrupted
-    """  # noqa: D301 - click wants the backspace character itself
-    if counts and host is None:
-        raise click.UsageError("--counts tells where the servers behind --host are counted: name that too")
-    console, errors = Console(record=folder is not None), Console(stderr=True)
-    check_descriptors(users)
-    if folder is not None:
-        check_writable(folder, "--report")
-        history_file = history_file or folder / HISTORY
-    if history_file is not None:
-        check_writable(history_file.parent, "--history")
-    settings = Settings(
-        host=host,
-        users=users,
-        duration=duration,
-        min_requests=min_requests,
-        strategies=tuple(dict.fromkeys(strategies)),
-        seed=secrets.randbits(32) if seed is None else seed,
-        hops=hops,
-        pause=pause,
-        history=history_file,
-        counts=counts,
-    )
-    try:
-        with interruptible(), _Progress(errors) as progress:
-            proof = run(settings, progress)
-    except UnknownStrategy as error:
-        raise click.BadParameter(str(error), param_hint="--strategy") from None
-    except CannotRun as error:
-        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        errors.print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
-    show(proof.checked, console)
-    if folder is not None:
-        try:
-            files = write(proof.checked, proof.html, folder, picture(console))
-        except OSError as error:
-            errors.print(f"crosstalk: no report: {error}", style="red", highlight=False, markup=False)
-            sys.exit(CANNOT_RUN)
-        console.print(f"report: {', '.join(map(str, files))}", highlight=False, soft_wrap=True)
-    if history_file is not None:
-        console.print(f"history: {history_file}", highlight=False, soft_wrap=True)
-    sys.exit(proof.checked.finding.verdict.exit_code)
-
-
-@cli.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print what report.json, or matrix.json, would have.")
-def check(file: Path, as_json: bool) -> None:
-    """Judge a history that `crosstalk prove` or `crosstalk matrix` has kept.
-
-    The same tables, verdict and exit code as the run's, which drew its own from the same
-    file. One that is cut off is judged as far as it goes, and is never ISOLATED.
-
-    \b
-    Exit codes:
-      0 to 13   as those of crosstalk prove
-      14        the file is no history, or one of another schema
-      2         wrong usage
-    """  # noqa: D301 - click wants the backspace character itself
-    try:
-        checked = checker.check(lambda: history.read(file))
-        if is_of_matrix(checked):
-            sys.exit(show_history(checked, as_json))
-    except (history.NotAHistory, NotAMatrix, OSError) as error:
-        Console(stderr=True).print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
-    if as_json:
-        click.echo(json.dumps(document(checked), indent=2))
-    else:
-        show(checked, Console())
-    sys.exit(checked.finding.verdict.exit_code)
-
-
-class _Progress:
-    """A bar where a terminal can redraw it, a line now and then elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description:>9}"),
-            BarColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._last = 0.0
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, part: Part, share: float, tallies: Mapping[str, Tally]) -> None:
-        requests = sum(tally.requests for tally in tallies.values())
-        cross_talk = sum(tally.cross_talk for tally in tallies.values())
-        failed = sum(tally.failed for tally in tallies.values())
-        counts = f"{requests:,} requests, {cross_talk:,} with cross-talk, {failed:,} failed"
-        if not self._console.is_terminal:
-            if time.monotonic() - self._last >= PLAIN_EVERY:
-                self._last = time.monotonic()
-                self._console.print(f"{part.name}: {share:.0%}, {counts}", highlight=False)
-            return
-        if part.name not in self._tasks:
-            self._tasks[part.name] = self._bar.add_task(part.name, total=1.0, counts="")
-        self._bar.update(self._tasks[part.name], completed=share, counts=counts)

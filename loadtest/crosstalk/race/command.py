@@ -1,5 +1,6 @@
 """``crosstalk race``: the command."""
 
+import gc
 import os
 import secrets
 import sys
@@ -10,7 +11,6 @@ from typing import Any
 import click
 import gevent
 from gevent.socket import wait_read
-from rich.console import Console
 
 from crosstalk import options
 from crosstalk.arguments import hops_option, pause_option, seed_option
@@ -19,7 +19,6 @@ from crosstalk.preflight import CANNOT_RUN, check_descriptors
 from crosstalk.race.lines import Lines
 from crosstalk.race.plan import CannotRace
 from crosstalk.race.run import run
-from crosstalk.race.show import Bars, show
 from crosstalk.race.spectator import Settings
 from crosstalk.site import CannotRun
 
@@ -91,25 +90,27 @@ def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> No
     settings = Settings(seed=secrets.randbits(32) if seed is None else seed, at_once=at_once, **given)
     try:
         with interruptible():
-            sys.exit(_in_lines(settings) if lines else _on_a_terminal(settings))
+            code = _in_lines(settings) if lines else _for_a_person(settings)
     except KeyboardInterrupt:
-        Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
+        click.echo("crosstalk: interrupted, no verdict", err=True)
+        code = INTERRUPTED
+    # All that Locust is made of would be looked through once more for what can be freed.
+    gc.freeze()
+    sys.exit(code)
 
 
-def _on_a_terminal(settings: Settings) -> int:
+def _for_a_person(settings: Settings) -> int:
     """Race for somebody who looks on, and return the exit code."""
-    errors = Console(stderr=True)
+    # Imported here: another program need not wait for what draws on a terminal.
+    from crosstalk.race.show import watch
+
     try:
-        with Bars(errors) as bars:
-            result = run(settings, bars)
+        return watch(settings).exit_code
     except CannotRace as error:
         raise click.BadParameter(str(error), param_hint="--cell") from None
     except CannotRun as error:
-        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
+        click.secho(f"crosstalk: {error}", fg="red", err=True)
         return CANNOT_RUN
-    show(result, settings, Console())
-    return result.verdict.exit_code
 
 
 def _in_lines(settings: Settings) -> int:

@@ -30,6 +30,9 @@ LEFT_PATIENCE = 1.0
 PATIENCE = 10.0
 """Seconds without any reply, beside what one request may take at most, after which a race ends as it is."""
 
+ENDING = 1.0
+"""Seconds that users may take to see that there is nothing left to do."""
+
 WAY = 3.0
 """How often a request waits for a switch, at most, for each of its checkpoints, with pauses that vary."""
 
@@ -111,6 +114,8 @@ class _Course:
             try:
                 runner.start(users, spawn_rate=users)
                 self._wait()
+                # Locust has a word to say of each that it would have to stop while it ends by itself.
+                runner.user_greenlets.join(timeout=ENDING)
             finally:
                 for load in loads:
                     load.ended = True

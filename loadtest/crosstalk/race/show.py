@@ -1,7 +1,4 @@
-"""What a race looks like in a terminal: how far it is, and then a line for each cell, and why.
-
-Nothing here imports Locust.
-"""
+"""What a race looks like in a terminal: how far it is, and then a line for each cell, and why."""
 
 from rich import box, progress
 from rich.console import Console
@@ -11,6 +8,7 @@ from rich.text import Text
 from crosstalk.checker import Judgement, Kind, Probe, Verdict
 from crosstalk.history import Request
 from crosstalk.race.plan import Race
+from crosstalk.race.run import run
 from crosstalk.race.spectator import Result, Settings, Spectator
 from crosstalk.race.verdict import Raced
 
@@ -61,6 +59,20 @@ class Bars(Spectator):
         self._bars.update(self._tasks[request.cell], advance=1, bad=self._bad[request.cell])
 
 
+def watch(settings: Settings) -> Verdict:
+    """Race, show how far it is and what came of it, and return the verdict.
+
+    Raises:
+        CannotRun: there is no server, or it lists no hazards, or its metrics cannot be read.
+        CannotRace: ``settings.cells`` cannot be raced.
+
+    """
+    with Bars(Console(stderr=True)) as bars:
+        result = run(settings, bars)
+    show(result, settings, Console())
+    return result.verdict
+
+
 def show(result: Result, settings: Settings, console: Console) -> None:
     """Print a line for each cell, and what its verdict rests on."""
     table = _table(result)
@@ -80,19 +92,7 @@ def show(result: Result, settings: Settings, console: Console) -> None:
 def _table(result: Result) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("cell", no_wrap=True)
-    names = (
-        "requests",
-        "cross-talk",
-        "foreign",
-        "torn",
-        "stale",
-        "missing",
-        "failed",
-        "doomed",
-        "in flight",
-        "threads",
-    )
-    for name in names:
+    for name in ("requests", "cross-talk", *(kind.value for kind in _SHOWN), *_OTHERS):
         table.add_column(name, justify="right", no_wrap=True)
     for key, raced in result.raced.items():
         table.add_row(Text(key), *(f"{number:,}" for number in _numbers(raced)))
