@@ -1,0 +1,9 @@
+"""Every order: a few small requests run in all the orders in which they can, under each strategy.
+
+A race shows what happened to come; here nothing is left to luck. The page asks for a
+document for each program, which a process of its own makes.
+"""
+
+from greenlane.demo.orders.page import OrdersPage
+
+__all__ = ["OrdersPage"]
