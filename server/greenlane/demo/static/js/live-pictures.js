@@ -1,0 +1,208 @@
+// The two pictures of the live part, on canvas: five thousand requests must not become five thousand elements.
+// Rule: draws what it is given, and keeps nothing but which lane has which row.
+
+import { number } from './dom.js';
+
+const HEIGHT = 220;
+const FOOT = 20; // px below, for the axis
+const MINUTE = 60_000;
+const GAP = 1_500; // ms: nobody watched in between
+const GONE = 400; // ms that a lane which has ended is still shown
+const DECADES = [10, 100, 1_000, 10_000, 100_000]; // ms: ages, from left to right
+const TICKS = ['10 ms', '100 ms', '1 s', '10 s', '100 s'];
+const NAMED = 11; // px of a row that has room for a name
+
+/** The classes of ages, as a snapshot counts them. */
+export const AGES = ['under 10 ms', '10 to 100 ms', '0.1 to 1 s', '1 to 10 s', 'over 10 s'];
+
+/** Gives each lane a row of its own for as long as it is in flight, so that bars do not jump. */
+export class Rows {
+  constructor() {
+    this.rows = [];
+    this.of = new Map();
+  }
+
+  /** How many rows have a lane. */
+  get used() {
+    return this.of.size;
+  }
+
+  /**
+   * Take over a snapshot.
+   * @param {Array<[number, string, number]>} lanes - number, name, age in milliseconds
+   * @param {number} now - on the page's clock
+   */
+  take(lanes, now) {
+    const flying = new Set(lanes.map(([id]) => id));
+    for (const [id, row] of this.of) {
+      const lane = this.rows[row];
+      if (flying.has(id)) continue;
+      lane.gone ??= now;
+      if (now - lane.gone > GONE) this.free(id, row);
+    }
+    for (const [id, name, age] of lanes) {
+      if (this.of.has(id)) continue;
+      const free = this.rows.indexOf(null);
+      const row = free < 0 ? this.rows.length : free;
+      this.rows[row] = { name, began: now - age, gone: null };
+      this.of.set(id, row);
+    }
+  }
+
+  free(id, row) {
+    this.of.delete(id);
+    this.rows[row] = null;
+    while (this.rows.length && this.rows.at(-1) === null) this.rows.pop();
+  }
+}
+
+/**
+ * Draw how many were in flight over the last minute.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Array<{at: number, value: number}>} history - in order, on the page's clock
+ * @param {number} now
+ */
+export function drawHistory(canvas, history, now) {
+  const { pen, width, height, colours } = prepare(canvas);
+  const floor = height - FOOT;
+  const top = ceiling(Math.max(...history.map(({ value }) => value)));
+  const x = (at) => width - 1 - ((now - at) / MINUTE) * (width - 1);
+  const y = (value) => floor - (value / top) * (floor - 14);
+  pen.strokeStyle = colours.line;
+  pen.fillStyle = colours.soft;
+  for (const value of [0, top / 2, top]) rule(pen, 0, y(value), width, y(value));
+  pen.textBaseline = 'bottom';
+  pen.fillText(number(top), 2, y(top) - 1);
+  pen.textBaseline = 'alphabetic';
+  label(pen, '60 s ago', 0, height - 4, 'left');
+  label(pen, '30 s', width / 2, height - 4, 'center');
+  label(pen, 'now', width, height - 4, 'right');
+  for (const run of runs(history)) area(pen, run, x, y, colours);
+}
+
+/** Cut the history where nobody watched. */
+function runs(history) {
+  const cut = [];
+  for (const [index, point] of history.entries()) {
+    if (!index || point.at - history[index - 1].at > GAP) cut.push([]);
+    cut.at(-1).push(point);
+  }
+  return cut;
+}
+
+function area(pen, run, x, y, colours) {
+  pen.beginPath();
+  for (const { at, value } of run) pen.lineTo(x(at), y(value));
+  pen.strokeStyle = colours.green;
+  pen.lineWidth = 2;
+  pen.stroke();
+  pen.lineTo(x(run.at(-1).at), y(0));
+  pen.lineTo(x(run[0].at), y(0));
+  pen.globalAlpha = 0.15;
+  pen.fillStyle = colours.green;
+  pen.fill();
+  pen.globalAlpha = 1;
+}
+
+/**
+ * Draw the requests in flight: each as a bar that grows, or how many there are of each age.
+ * @param {HTMLCanvasElement} canvas
+ * @param {{lanes: Array|null, ages: Array<number>}} snapshot
+ * @param {Rows} rows
+ * @param {number} now - on the page's clock
+ */
+export function drawLanes(canvas, snapshot, rows, now) {
+  const paper = prepare(canvas);
+  if (snapshot.lanes) drawEach(paper, rows, now);
+  else drawAges(paper, snapshot.ages);
+}
+
+function drawEach({ pen, width, height, colours }, rows, now) {
+  const floor = height - FOOT;
+  const x = (age) => Math.min(1, Math.log10(1 + Math.max(0, age)) / 5) * (width - 1);
+  pen.strokeStyle = colours.line;
+  pen.fillStyle = colours.soft;
+  for (const [index, age] of DECADES.entries()) {
+    rule(pen, x(age), 0, x(age), floor);
+    label(pen, TICKS[index], x(age), height - 4, index === DECADES.length - 1 ? 'right' : 'center');
+  }
+  const pitch = Math.min(18, floor / Math.max(1, rows.rows.length));
+  const thick = pitch > 3 ? pitch - Math.min(3, pitch / 4) : pitch;
+  for (const [row, lane] of rows.rows.entries()) {
+    if (!lane) continue;
+    pen.globalAlpha = lane.gone === null ? 1 : 0.35;
+    pen.fillStyle = colours.bar;
+    const length = Math.max(3, x((lane.gone ?? now) - lane.began));
+    pen.fillRect(0, row * pitch, length, thick);
+    if (pitch >= NAMED) name(pen, lane.name, length, row * pitch + thick / 2, width, colours);
+  }
+  pen.globalAlpha = 1;
+}
+
+/** Write a name behind its bar or, where there is no room, at its start. */
+function name(pen, text, length, middle, width, colours) {
+  const behind = length + 6 + pen.measureText(text).width < width;
+  pen.textAlign = 'left';
+  pen.textBaseline = 'middle';
+  pen.fillStyle = behind ? colours.ink : colours.ground;
+  pen.fillText(text, behind ? length + 6 : 6, middle, width - 12);
+  pen.textBaseline = 'alphabetic';
+}
+
+function drawAges({ pen, width, height, colours }, ages) {
+  const most = Math.max(...ages, 1);
+  const pitch = (height - 4) / ages.length;
+  const left = 92;
+  const room = width - left - 56;
+  pen.textBaseline = 'middle';
+  for (const [index, count] of ages.entries()) {
+    const middle = pitch * (index + 0.5);
+    pen.fillStyle = colours.soft;
+    label(pen, AGES[index], 0, middle, 'left');
+    pen.fillStyle = colours.bar;
+    const length = (count / most) * room;
+    pen.fillRect(left, middle - pitch / 3, count ? Math.max(2, length) : 0, pitch / 1.5);
+    pen.fillStyle = colours.ink;
+    label(pen, number(count), left + length + 6, middle, 'left');
+  }
+  pen.textBaseline = 'alphabetic';
+}
+
+/** Clear the canvas, sharp on every screen, and read the colours of the style sheet. */
+function prepare(canvas) {
+  const width = canvas.clientWidth;
+  const height = HEIGHT;
+  const scale = devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+  }
+  const pen = canvas.getContext('2d');
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.font = '12px system-ui, sans-serif';
+  pen.lineWidth = 1;
+  const style = getComputedStyle(canvas);
+  const colour = (property) => style.getPropertyValue(property).trim();
+  const colours = { green: colour('--green'), bar: colour('--live-bar'), line: colour('--line'), soft: colour('--soft'), ink: colour('--ink'), ground: colour('--ground') };
+  return { pen, width, height, colours };
+}
+
+/** The next round number: 10, 20, 50, 100, ... */
+function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(10, value)));
+  return [1, 2, 5, 10].map((step) => step * power).find((round) => round >= value);
+}
+
+function rule(pen, fromX, fromY, toX, toY) {
+  pen.beginPath();
+  pen.moveTo(Math.round(fromX) + 0.5, Math.round(fromY) + 0.5);
+  pen.lineTo(Math.round(toX) + 0.5, Math.round(toY) + 0.5);
+  pen.stroke();
+}
+
+function label(pen, text, x, y, align) {
+  pen.textAlign = align;
+  pen.fillText(text, x, y);
+  pen.textAlign = 'left';
+}
