@@ -210,7 +210,7 @@ function picture({ lanes, told, heart, view, zero, story }, width) {
     svg('rect', { class: 'ground', width: '100%', height: '100%' }),
     svg(
       'svg', // an inner one cuts off what is out of view
-      { x: GUTTER, width, height },
+      { x: GUTTER, width, height, role: 'presentation' },
       ...marked.map((tick) => svg('path', { class: 'rule', d: `M${tick.x} 0V${height}` })),
       ...rows.filter((row) => row.place).map((row) => segments(row, x, width)),
       ...arrows,
@@ -346,7 +346,7 @@ function mark(step, x, bar, width, taken, isHeart) {
 // From the write to the read that got it, ending where the read's lane has its bar.
 function arrow(write, read, rows, x) {
   const bar = (step) => rows.find(({ lane }) => lane === step.lane).top + 24;
-  const [x1, y1, x2, y2] = [x(write.at), bar(write), x(read.at), bar(read) + 27];
+  const [x1, y1, x2, y2] = [x(write.at), bar(write), x(read.at), bar(read) + 29];
   const middle = (y1 + y2) / 2;
   return svg(
     'g',
