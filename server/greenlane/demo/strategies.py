@@ -303,7 +303,7 @@ class GeventLocal(_Attributes):
         "Keeps greenlets apart, but nothing releases it: "
         "the next request of a kept-alive connection, on the same greenlet, finds the last one's data."
     )
-    shares = "A greenlet's attributes: by all requests that it serves, one after another on one connection."
+    shares = "All requests of a kept-alive connection share the attributes of its greenlet."
 
     def __init__(self) -> None:
         self.holder = gevent_local()
@@ -338,7 +338,7 @@ class BareContextVar(Strategy):
         "Each greenlet starts with an empty context, but nothing resets the variable: "
         "the next request of a kept-alive connection finds the last one's data."
     )
-    shares = "A greenlet's context: by all requests that it serves, one after another on one connection."
+    shares = "All requests of a kept-alive connection share the context of its greenlet."
 
     def lane(self) -> str:
         """Name the current greenlet's context."""
@@ -381,7 +381,7 @@ class UnreleasedLocal(KeptInLocal):
         "Keeps greenlets apart and dies with them, but nothing releases it between requests: "
         "the next one of a kept-alive connection finds the last one's data."
     )
-    shares = "A greenlet's entry: by all requests that it serves, one after another on one connection."
+    shares = "All requests of a kept-alive connection share the entry of its greenlet."
     locals = ("local-unreleased",)
 
 
@@ -451,7 +451,7 @@ class ReusedId(_Keyed):
         "A dict keyed by id(greenlet), never released: ids of dead greenlets are used again, "
         "and a request finds the data of whoever had its id before."
     )
-    shares = "The entry under an id: by all whose greenlets have that address, one after another."
+    shares = "All requests whose greenlets have one address, one after another, share one entry."
 
     def key(self) -> int:
         """Return the greenlet's id, which is its address."""

@@ -1,9 +1,11 @@
 // Every order: goes through all orders of a small program, and shows what lay where and who read whose data.
 // Rule: nothing is worked out here that the document does not say. It comes from /orders/PROGRAM.json.
 
-import { count, element, say } from './dom.js';
+import { element, say } from './dom.js';
 
-const MARK = { own: '\u2713', foreign: '\u2717', torn: '\u2717', stale: '\u2717', missing: '\u2717' };
+const GOOD = '\u2713';
+const BAD = '\u2717';
+const EMPTY = '--'; // neither field is set
 const FIELDS = ['first', 'second'];
 const SPEED = 1200; // milliseconds that playing stays at an order
 
@@ -60,7 +62,9 @@ async function load(url) {
 // One program's picture: controls, the order, and the strategies.
 function picture(body, whole) {
   const view = controls(whole);
-  const shown = { strategy: whole.strategies.find((each) => each.role === 'control'), order: 0 };
+  // Where requests look before they write, the point is what is never released.
+  const telling = whole.looks ? 'observed' : 'control';
+  const shown = { strategy: whole.strategies.find(({ role }) => role === telling), order: 0 };
   const show = () => draw(view, whole, shown);
   const go = (order) => {
     shown.order = Math.min(Math.max(order, 0), whole.orders.length - 1);
@@ -86,12 +90,13 @@ function picture(body, whole) {
 }
 
 function controls(whole) {
-  const last = whole.orders.length - 1;
+  const { length } = whole.orders;
   const button = (text, name = null) => element('button', { type: 'button', 'aria-label': name }, text);
   const view = {
     claim: element('p', { class: 'orders-claim' }),
+    why: element('p', { class: 'small' }),
     label: element('label', { for: 'orders-slider' }),
-    slider: element('input', { id: 'orders-slider', type: 'range', min: 0, max: last, step: 1 }),
+    slider: element('input', { id: 'orders-slider', type: 'range', min: 0, max: length - 1, step: 1 }),
     map: element('div', { class: 'orders-map', 'aria-hidden': 'true' }),
     previous: button('\u2190', 'Previous order'),
     next: button('\u2192', 'Next order'),
@@ -99,13 +104,17 @@ function controls(whole) {
     play: button('Play'),
     scroller: element('div', { class: 'orders-scroll', tabindex: 0, role: 'region', 'aria-label': 'The order, step by step' }),
     sentence: element('p', { class: 'orders-sentence', 'aria-live': 'polite' }),
-    strategies: whole.strategies.map(() => element('button', { type: 'button' })),
+    strategies: whole.strategies.map(() => button('')),
   };
   view.map.append(...whole.orders.map((_, order) => element('span', { 'data-order': order })));
+  const range = element('div', { class: 'orders-range' }, view.slider, view.map);
+  range.style.setProperty('--orders', length);
+  view.scroller.style.setProperty('--steps', whole.orders[0].length);
+  const legend = element('p', { class: 'small' }, 'One bar an order: a tall one fails, a low one holds.');
+  const tools = element('div', { class: 'orders-tools' }, view.previous, view.next, view.leak, view.play);
   const list = element('ul', { class: 'orders-strategies', 'aria-label': 'Strategies' });
   list.append(...view.strategies.map((each) => element('li', {}, each)));
-  const tools = element('div', { class: 'orders-tools' }, view.previous, view.next, view.leak, view.play);
-  view.all = [view.claim, view.label, view.slider, view.map, tools, view.scroller, view.sentence, list];
+  view.all = [view.claim, view.why, view.label, range, legend, tools, view.scroller, view.sentence, list];
   return view;
 }
 
@@ -147,75 +156,73 @@ function nextLeak(whole, strategy, from) {
 
 function draw(view, whole, { strategy, order }) {
   const { length } = whole.orders;
-  const steps = stepsOf(whole, strategy, order);
-  say(view.claim, '');
-  view.claim.append(
-    element('strong', {}, strategy.name),
-    strategy.fails ? ` fails in ${strategy.fails} of ${count(length, 'order')}. ` : ` holds in all ${count(length, 'order')}. `,
-    element('span', {}, strategy.shares),
-  );
-  view.claim.className = `orders-claim ${strategy.fails ? 'bad' : 'good'}`;
-  say(view.label, `Order ${order + 1} of ${length}: ${[...whole.orders[order]].join(' ')}`);
-  view.slider.value = order;
   const outcome = fails(whole, strategy, order) ? 'fails' : 'holds';
-  view.slider.setAttribute('aria-valuetext', `Order ${order + 1} of ${length}: ${strategy.name} ${outcome}`);
+  const place = `Order ${order + 1} of ${length}`;
+  view.claim.replaceChildren(element('strong', { class: strategy.fails ? 'bad' : 'good' }, `${strategy.name} ${total(whole, strategy)} orders.`), ` ${strategy.shares}`);
+  say(view.why, strategy.summary);
+  say(view.label, `${place}: ${[...whole.orders[order]].join(' ')}`);
+  view.slider.value = order;
+  view.slider.setAttribute('aria-valuetext', `${place}: ${strategy.name} ${outcome}`);
   view.previous.disabled = order === 0;
   view.next.disabled = order === length - 1;
   view.leak.disabled = !strategy.fails;
-  [...view.map.children].forEach((cell, index) => {
-    cell.className = `${fails(whole, strategy, index) ? 'bad' : 'good'}${index === order ? ' here' : ''}`;
+  [...view.map.children].forEach((bar, index) => {
+    bar.className = `${fails(whole, strategy, index) ? 'bad' : 'good'}${index === order ? ' here' : ''}`;
   });
-  view.scroller.replaceChildren(table(whole, strategy, order, steps));
-  say(view.sentence, sentence(whole, strategy, order, steps));
+  const steps = stepsOf(whole, strategy, order);
+  view.scroller.replaceChildren(table(whole, strategy, place, steps));
+  const bad = view.scroller.querySelector('.line.bad');
+  if (bad) view.scroller.scrollLeft = bad.closest('td').offsetLeft - view.scroller.clientWidth / 2;
+  const told = steps.map((step) => inWords(step, strategy, whole)).join('; ');
+  view.sentence.replaceChildren(`Request ${told}. So `, element('span', { class: 'nowrap' }, strategy.name), ` ${outcome} in this order.`);
   view.strategies.forEach((button, index) => drawStrategy(button, whole, whole.strategies[index], strategy, order));
 }
 
+const total = ({ orders }, { fails }) => (fails ? `fails in ${fails} of ${orders.length}` : `holds in all ${orders.length}`);
+
 function drawStrategy(button, whole, strategy, chosen, order) {
   const bad = fails(whole, strategy, order);
-  const { length } = whole.orders;
   button.setAttribute('aria-pressed', strategy === chosen);
   button.className = strategy.fails ? 'bad' : 'good';
   button.replaceChildren(
     element('span', { class: 'name' }, strategy.name),
-    element('span', { class: 'all' }, strategy.fails ? `fails in ${strategy.fails} of ${length}` : `holds in all ${length}`),
-    element('span', { class: bad ? 'here bad' : 'here good' }, bad ? `${MARK.foreign} fails in this order` : `${MARK.own} holds in this order`),
+    element('span', { class: 'all' }, total(whole, strategy)),
+    element('span', { class: bad ? 'here bad' : 'here good' }, bad ? `${BAD} fails in this order` : `${GOOD} holds in this order`),
   );
 }
 
-// Each step of an order: whose it is, what it does, and what lies where after it.
+// Each step of an order: whose it is, what it does, and what lies where before and after it.
 function stepsOf(whole, strategy, order) {
-  const taken = Object.fromEntries([...whole.requests].map((name) => [name, 0]));
+  const taken = {};
   const results = resultsOf(whole, strategy, order);
-  const [after] = strategy.runs[order];
+  const states = strategy.runs[order][0].map((state) => strategy.states[state]);
   return [...whole.orders[order]].map((name, index) => {
-    const number = taken[name]++;
-    const step = whole.steps[number];
-    const [found, read, judged] = results[name];
-    const before = index ? strategy.states[after[index - 1]] : strategy.places.map(() => '--');
-    return { name, step, read: step === 'read' ? read : null, found: number ? null : found, judged, before, state: strategy.states[after[index]] };
+    const number = taken[name] ?? 0;
+    taken[name] = number + 1;
+    const [found, read] = results[name];
+    const does = whole.steps[number];
+    const before = states[index - 1] ?? strategy.places.map(() => EMPTY);
+    return { name, does, read: does === 'read' ? read : null, found: number ? null : found, before, after: states[index] };
   });
 }
 
-const kindOf = ({ name, read }) => (read === name.repeat(FIELDS.length) ? 'own' : null);
+// A read's own kind: its request may be judged by something worse.
+function kindOf({ name, read }) {
+  if ([...read].every((letter) => letter === '-')) return 'missing';
+  if (read[0] !== read[1]) return 'torn';
+  return read[0] === name ? 'own' : 'foreign';
+}
 
-function table(whole, strategy, order, steps) {
-  const head = element('tr', {}, element('th', { scope: 'col' }, 'Step'));
-  head.append(...steps.map((_, index) => element('th', { scope: 'col' }, index + 1)));
-  const requests = [...whole.requests].map((name) => {
-    const row = element('tr', {}, element('th', { scope: 'row' }, 'request ', chip(name)));
-    row.append(...steps.map((step) => (step.name === name ? doing(step) : element('td', { class: 'waits' }))));
-    return row;
-  });
-  const places = strategy.places.map((place, index) => {
-    const row = element('tr', { class: 'place' }, element('th', { scope: 'row' }, place));
-    row.append(...steps.map(({ state, before }) => lies(state[index], before[index])));
-    return row;
-  });
-  const title = element('tr', { class: 'title' }, element('th', { scope: 'colgroup', colspan: steps.length + 1 }, 'What lies where, after each step'));
+function table(whole, strategy, place, steps) {
+  const row = (name, ...cells) => element('tr', {}, element('th', { scope: 'row' }, ...name), ...cells);
+  const head = element('tr', {}, element('th', { scope: 'col' }, 'Step'), ...steps.map((_, index) => element('th', { scope: 'col' }, index + 1)));
+  const requests = [...whole.requests].map((name) =>
+    row(['request ', chip(name)], ...steps.map((step) => (step.name === name ? doing(step) : element('td', { class: 'waits' })))));
+  const places = strategy.places.map((name, index) => row([name], ...steps.map(({ before, after }) => lies(before[index], after[index]))));
+  const title = element('tr', {}, element('th', { class: 'title', scope: 'rowgroup', colspan: steps.length + 1 }, element('span', {}, 'What lies where, after each step')));
   return element(
     'table',
-    {},
-    element('caption', { class: 'orders-hidden' }, `${strategy.name}, order ${order + 1} of ${whole.orders.length}`),
+    { 'aria-label': `${strategy.name}: ${place}` },
     element('thead', {}, head),
     element('tbody', {}, ...requests),
     element('tbody', {}, title, ...places),
@@ -223,27 +230,21 @@ function table(whole, strategy, order, steps) {
 }
 
 function doing(step) {
-  const cell = element('td', { class: 'does' });
-  if (step.found !== null && step.found !== '--') cell.append(line('finds', step.found, 'stale'));
-  if (step.read === null) cell.append(element('span', { class: 'line' }, step.step.replace('write', 'writes'), ' ', chip(step.name)));
-  else cell.append(line('reads', step.read, kindOf(step) ?? wrong(step)));
-  return cell;
-}
-
-// What is wrong with a read, which may be another thing than the worst of its request.
-function wrong({ read }) {
-  if ([...read].every((letter) => letter === '-')) return 'missing';
-  return new Set(read).size > 1 ? 'torn' : 'foreign';
+  const lines = step.found && step.found !== EMPTY ? line('finds', step.found, 'stale') : [];
+  if (step.read !== null) lines.push(...line('reads', step.read, kindOf(step)));
+  else lines.push(element('span', { class: 'line' }, step.does.replace('write', 'writes'), ' ', chip(step.name)));
+  return element('td', {}, ...lines);
 }
 
 function line(verb, fields, kind) {
-  return element('span', { class: `line ${kind === 'own' ? 'good' : 'bad'}` }, `${verb} `, ...chips(fields), ` ${MARK[kind]} ${kind}`);
+  const good = kind === 'own';
+  return [element('span', { class: `line ${good ? 'good' : 'bad'}` }, `${verb} `, ...chips(fields), ' ', element('span', { class: 'nowrap' }, `${good ? GOOD : BAD} ${kind}`))];
 }
 
-function lies(fields, before) {
-  const changed = fields !== before;
-  if (fields === '--') return element('td', { class: changed ? 'lies changed' : 'lies' }, changed ? 'emptied' : '');
-  return element('td', { class: changed ? 'lies changed' : 'lies' }, ...chips(fields));
+function lies(before, after) {
+  const changed = after !== before;
+  if (after === EMPTY) return element('td', { class: 'small' }, changed ? 'emptied' : '');
+  return element('td', { class: changed ? null : 'stays' }, ...chips(after));
 }
 
 // One chip where both fields have the same, and one for each where they differ.
@@ -252,27 +253,23 @@ function chips(fields) {
 }
 
 function chip(letter, title = null) {
-  const name = letter === '-' ? 'nothing' : letter;
-  return element('span', { class: `chip chip-${name}`, title }, name);
+  return element('span', { class: `chip chip-${letter === '-' ? 'none' : letter}`, title }, letter === '-' ? '\u2013' : letter);
 }
 
-const whose = (fields) => [...new Set([...fields].map((letter) => (letter === '-' ? 'nothing' : `${letter}'s nonce`)))].join(' and ');
-
-function sentence(whole, strategy, order, steps) {
-  const parts = steps.map((step) => told(step, strategy, whole));
-  const bad = Object.entries(resultsOf(whole, strategy, order)).filter(([, [, , judged]]) => judged !== 'own');
-  const end = bad.length ? bad.map(([name, [, , judged]]) => `${name} is ${judged}`).join(', ') : 'Each has read its own';
-  return `${parts.join('; ')}. ${end}: ${strategy.name} ${bad.length ? 'fails' : 'holds'} in this order.`;
+function whose(fields, name) {
+  const words = [...fields].map((letter) => (letter === '-' ? 'nothing' : letter === name ? 'its own' : `${letter}'s nonce`));
+  return words[0] === words[1] ? words[0] : words.map((word, index) => `${word} in ${FIELDS[index]}`).join(' and ');
 }
 
-function told(step, strategy, whole) {
-  const place = strategy.kept[whole.requests.indexOf(step.name)];
-  const looked = step.found === null ? '' : step.found === '--' ? ' finds nothing and' : ` finds ${whose(step.found)}, which is stale, and`;
-  if (step.read === null) {
-    const others = [...step.before[place]].find((letter) => letter !== '-' && letter !== step.name);
-    const over = step.found === null && others && step.state[place] !== step.before[place] ? ` over ${others}'s` : '';
-    return `${step.name}${looked} ${step.step.replace('write', 'writes')}${over}`;
+function inWords(step, strategy, whole) {
+  const { name, found, read } = step;
+  if (read !== null) {
+    const kind = kindOf(step);
+    return `${name} reads ${whose(read, name)}${kind === 'own' ? '' : ` (${kind})`}`;
   }
-  const kind = kindOf(step) ?? wrong(step);
-  return `${step.name} reads ${kind === 'own' ? 'its own' : `${whose(step.read)} (${kind})`}`;
+  const place = strategy.kept[whole.requests.indexOf(name)];
+  const over = [...step.before[place]].find((letter, index) => letter !== '-' && letter !== name && step.after[place][index] !== letter);
+  const writes = step.does.replace('write', 'writes');
+  if (found === null) return `${name} ${writes}${over ? ` over ${over}'s` : ''}`;
+  return `${name} finds ${whose(found, '')}${found === EMPTY ? ' and writes' : ' (stale) and writes over it'}`;
 }
