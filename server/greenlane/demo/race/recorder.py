@@ -11,9 +11,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from threading import get_native_id
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from greenlet import getcurrent, greenlet
 from werkzeug.wsgi import ClosingIterator
@@ -43,7 +45,8 @@ class Lane:
         id: its place in the order in which requests reached the server, from 1.
         cell: the cell that it was sent to, ``hazard/strategy``.
         nonce: what it wrote.
-        greenlet: the name of what served it.
+        greenlet: the name of what served it: its address, which may be used again.
+        served_by: what served it, by a number that is not used again.
         keeps: the name of the place where its data was kept, once it has written; None where it has none.
         events: in their order.
         reads: how many checkpoints it has passed.
@@ -55,6 +58,7 @@ class Lane:
     cell: str
     nonce: str
     greenlet: str
+    served_by: int
     keeps: str | None = None
     events: list[Event] = field(default_factory=list)
     reads: int = 0
@@ -83,15 +87,18 @@ class Recorder(Watch):
         hazard: whose cells are raced: a probe knows its strategy alone.
 
     Attributes:
-        lanes: by nonce.
         threads: the native threads that acted.
 
     """
 
     def __init__(self, hazard: str) -> None:
-        self.lanes: dict[str, Lane] = {}
         self.threads: set[int] = set()
         self._hazard = hazard
+        self._ids = count(1)
+        self._lanes: dict[str, list[Lane]] = {}
+        self._of_probes: WeakKeyDictionary[Probe, Lane] = WeakKeyDictionary()
+        self._greenlets: WeakKeyDictionary[greenlet, int] = WeakKeyDictionary()
+        self._numbers = count(1)
         self._began = 0.0
         self._running: dict[greenlet, Lane] = {}
         self._writes: dict[str, list[tuple[float, Lane]]] = {}
@@ -126,8 +133,17 @@ class Recorder(Watch):
     def began(self, probe: Probe, found: Reading) -> None:
         """Open a lane, and record what it found."""
         current = getcurrent()
-        lane = Lane(len(self.lanes) + 1, f"{self._hazard}/{probe.name}", probe.nonce, greenlet_name(current))
-        self.lanes[probe.nonce] = lane
+        if current not in self._greenlets:
+            self._greenlets[current] = next(self._numbers)
+        lane = Lane(
+            next(self._ids),
+            f"{self._hazard}/{probe.name}",
+            probe.nonce,
+            greenlet_name(current),
+            self._greenlets[current],
+        )
+        self._of_probes[probe] = lane
+        self._lanes.setdefault(probe.nonce, []).append(lane)
         # A request within a request has a lane of its own; the switches are the outer one's.
         self._running.setdefault(current, lane)
         self.threads.add(get_native_id())
@@ -135,16 +151,29 @@ class Recorder(Watch):
 
     def wrote(self, probe: Probe, field: str) -> None:
         """Record that a field was written, and where."""
-        lane, now = self.lanes[probe.nonce], self._now()
+        lane, now = self._of_probes[probe], self._now()
         lane.keeps = probe.keeper.lane()
         lane.events.append((now, "wrote", field))
         self._writes.setdefault(lane.cell, []).append((now, lane))
 
     def read(self, probe: Probe, read: Reading, error: str | None) -> None:
         """Record what was read at a checkpoint."""
-        lane = self.lanes[probe.nonce]
+        lane = self._of_probes[probe]
         lane.reads += 1
-        lane.events.append((self._now(), "read", lane.reads, read, error))
+        in_a_line = None if error is None else error.partition("\n")[0]
+        lane.events.append((self._now(), "read", lane.reads, read, in_a_line))
+
+    def lane(self, nonce: str) -> Lane | None:
+        """Return the lane of the request that a nonce was given to; None when it never got so far."""
+        return next(iter(self._lanes.get(nonce, ())), None)
+
+    def writer(self, nonce: str, before: float) -> Lane | None:
+        """Return who wrote a nonce last before a time, in milliseconds.
+
+        Requests within requests may share one.
+        """
+        wrote = [lane for lane in self._lanes.get(nonce, ()) if any(at <= before for at in lane.at("wrote"))]
+        return wrote[-1] if wrote else None
 
     def writers(self, cell: str, after: float, before: float) -> Iterator[Lane]:
         """Yield who wrote in ``cell`` between two times, in milliseconds, the latest first."""

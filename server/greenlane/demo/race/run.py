@@ -116,10 +116,10 @@ class Race:
     def _told(self, line: Line) -> Line:
         """Add to a request's line what was recorded of it; of a control's, the judgement is enough."""
         self._finished += 1
-        lane = self._recorder.lanes.get(line["nonce"]) if line["cell"] in self._entry.cells else None
+        lane = self._recorder.lane(line["nonce"]) if line["cell"] in self._entry.cells else None
         if lane is None:
             return line | {"lane": None, "story": None}
-        story = tell(lane, self._recorder)
+        story = tell(lane, line["judged"], self._recorder)
         self.results.add(line, story)
         self._shown.add(lane.id)
         self._wanted.pop(lane.id, None)

@@ -43,36 +43,60 @@ class Story:
         }
 
 
-def tell(reader: Lane, recorder: Recorder) -> Story:
-    """Tell the first reading of ``reader`` that was not its own nonce throughout, or else the last one."""
+def tell(reader: Lane, judged: str, recorder: Recorder) -> Story:
+    """Tell what a request met.
+
+    Args:
+        reader: its lane.
+        judged: what it was judged, in DESIGN's words: the story is of the first reading that shows that.
+        recorder: what others did.
+
+    """
     for event in reader.events:
-        if event[1] == "began" and any(event[2].values()):
+        if event[1] == "began" and judged == "stale":
             return _stale(reader, event, recorder)
-        if event[1] == "read" and (event[4] is not None or set(event[3].values()) != {reader.nonce}):
+        if event[1] == "read" and _looks(event, reader.nonce) == judged != "own":
             return _astray(reader, event, recorder)
     return _own(reader, recorder)
 
 
+def _looks(event: Any, nonce: str) -> str:
+    """Return in which way a reading is not the own nonce. Whether it is is judged elsewhere."""
+    values = set(event[3].values())
+    if event[4] is not None or values == {None}:
+        return "missing"
+    if len(values) > 1:
+        return "torn"
+    return "own" if values == {nonce} else "foreign"
+
+
 def _stale(reader: Lane, event: Any, recorder: Recorder) -> Story:
     at, _, found = event
-    others = _writers(reader, found, recorder)
+    others = _writers(reader, found, at, recorder)
     words: list[str | Lane] = ["Before ", reader, " had written anything, it found"]
     if not others:
         words += [" a nonce in its lane that nobody in this race wrote."]
         return Story((reader,), 0, tuple(words))
     other = others[0]
     words += [" the nonce of ", other, f" in {_place(reader, 'its lane')}."]
-    if other.greenlet == reader.greenlet:
-        words += [f" Both ran on {reader.greenlet}, one after the other"]
-        words += [": so they had one and the same lane, and nothing released it between them."]
-    elif ended := other.at("ended"):
+    ended = [moment for moment in other.at("ended") if moment <= at]
+    if other.served_by == reader.served_by:
+        words += [
+            f" Both ran on {reader.greenlet}, one after the other, and nothing released it between them."
+        ]
+    elif not ended:
+        words += [" That one was still at work."]
+    elif other.greenlet == reader.greenlet:
+        words += [f" That one's greenlet was gone, and the reader's has the same address, {reader.greenlet}:"]
+        words += [" so it has the same id."]
+    else:
         words += [f" That one had ended {_ms(at - ended[-1])} before, and nothing had released its data."]
     return Story((reader, *others), 0, tuple(words))
 
 
 def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
     at, _, number, read, error = event
-    others = _writers(reader, read, recorder)
+    others = _writers(reader, read, at, recorder)
     words: list[str | Lane] = [*_beginning(reader, at)]
     for other in others:
         if moments := [moment for moment in other.at("wrote") if moment < at]:
@@ -139,10 +163,10 @@ def _torn(reader: Lane, read: Any, others: tuple[Lane, ...]) -> Iterator[str | L
             yield lane
 
 
-def _writers(reader: Lane, read: Any, recorder: Recorder) -> tuple[Lane, ...]:
+def _writers(reader: Lane, read: Any, at: float, recorder: Recorder) -> tuple[Lane, ...]:
     """Return the lanes whose nonces are in a reading and are not the reader's."""
     values = [value for value in dict.fromkeys(read.values()) if value not in (None, reader.nonce)]
-    lanes = [lane for value in values if (lane := recorder.lanes.get(value)) is not None]
+    lanes = [lane for value in values if (lane := recorder.writer(value, at)) is not None]
     return tuple(lanes[: MOST_LANES - 1])
 
 
