@@ -2,6 +2,7 @@
 // Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes.
 
 const FIELDS = ['first', 'second'];
+const AWAY = Infinity;
 
 /** The owner of what a request wrote that is not among the lanes. */
 export const OTHER = -1;
@@ -59,11 +60,14 @@ export function retell(lanes) {
     const place = places.get(lanes[step.lane].keeps);
     const eachField = (act) => place && FIELDS.forEach((field) => act(place[field], field));
     if (step.field) return { ...step, before: place ? write(place[step.field], step) : null };
+    if (step.kind === 'away' || step.kind === 'ended') eachField((segments) => stay(segments, step, runsSince[step.lane]));
     if (step.kind === 'back' || step.kind === 'began') runsSince[step.lane] = step.at;
-    if (!step.values) eachField((segments) => stay(segments, step, runsSince[step.lane]));
+    if (step.kind === 'away') runsSince[step.lane] = AWAY;
     if (!step.values) return step;
     const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
-    eachField((segments, field) => witness(segments, step, owners[field]));
+    // What another greenlet reads for it, or an error, tells nothing of this place.
+    const there = runsSince[step.lane] !== AWAY && step.error === null;
+    eachField((segments, field) => there && witness(segments, step.at, owners[field]));
     return { ...step, owners, judged: judge(step, Object.values(owners)) };
   });
   return { steps, places: [...places.values()] };
@@ -118,16 +122,14 @@ function stay(segments, { at, lane }, runsSince) {
   if (last?.owner === lane && last.to >= runsSince) last.to = at;
 }
 
-// A read shows what is there. When that is not what was last seen, a request that is not shown wrote in between.
-function witness(segments, { at, kind }, owner) {
+// A read shows what is there. When that is not what was last seen, somebody not shown wrote or released in between.
+function witness(segments, at, owner) {
   const last = segments.at(-1);
-  // A clean look means that it was emptied; an empty read may have looked elsewhere.
-  if (owner === null && (kind !== 'began' || !last)) return;
   if (last?.owner === owner) {
     last.to = at;
     return;
   }
-  if (last && owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false });
+  if (last && last.owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false });
   segments.push({ from: at, to: at, owner, sure: true });
 }
 

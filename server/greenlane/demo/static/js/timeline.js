@@ -43,7 +43,6 @@ class Timeline {
     this.story = story;
     this.told = retell(lanes);
     this.heart = heart(this.told.steps, story);
-    this.zero = lanes[0].events[0][0];
     this.all = widened(this.told.steps[0].at, this.told.steps.at(-1).at);
     this.matters = this.heart.read ? widened(this.heart.from, this.heart.read.at) : this.all;
     this.view = this.matters;
@@ -54,7 +53,7 @@ class Timeline {
       element('figcaption', { id: 'timeline-says' }, story.sentence),
       this.makeTools(),
       this.box,
-      element('p', { class: 'small' }, `${LEGEND} 0 ms is when ${nameOf(lanes[0])} began.`),
+      element('p', { class: 'small' }, LEGEND),
       this.makeList(),
       this.makeExports(),
     );
@@ -119,7 +118,7 @@ class Timeline {
       element(
         'li',
         { class: step === this.heart.read ? 'heart' : null },
-        element('span', { class: 'at' }, `${(step.at - this.zero).toFixed(3)} ms`),
+        element('span', { class: 'at' }, `${step.at.toFixed(3)} ms`),
         element('b', { class: `lane-${step.lane}` }, LETTERS[step.lane]),
         element('span', {}, `${nameOf(this.lanes[step.lane])} ${words(step, this.lanes)}`),
       ),
@@ -182,25 +181,25 @@ class Timeline {
 const LEGEND =
   'Thick: the greenlet runs. Thin: it is switched away. A square is a write, a numbered circle a read at that ' +
   'checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, as far as these ' +
-  'requests saw; "?" is that of another request, "A?" is A\'s unless another has overwritten it already. ' +
-  'Drag, or use the arrow keys, to move; + and −, or Ctrl and the wheel, zoom.';
+  'requests saw; "?" is that of another request, "A?" is A\'s unless it was overwritten or released already. ' +
+  'Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and the wheel, zoom.';
 
 function widened(from, to) {
   const more = Math.max(SHORTEST, (to - from) * MARGIN);
   return { from: from - more, to: to + more };
 }
 
-function picture({ lanes, told, heart, view, zero, story }, width) {
+function picture({ lanes, told, heart, view }, width) {
   const x = (at) => ((at - view.from) / (view.to - view.from)) * width;
   const rows = arrange(lanes, told.places);
   const height = rows.at(-1).bottom;
-  const marked = ticks(view, zero, width).map((tick) => ({ ...tick, x: x(tick.at) }));
+  const marked = ticks(view, width).map((tick) => ({ ...tick, x: x(tick.at) }));
   const arrows = heart.writes.map((write) => arrow(write, heart.read, rows, x));
   return svg(
     'svg',
     {
       role: 'img',
-      'aria-label': story.sentence,
+      'aria-label': `Timeline of ${lanes.map(nameOf).join(' and ')}`,
       'aria-describedby': 'timeline-says timeline-words',
       width: width + GUTTER,
       height: height + 22,
@@ -356,14 +355,14 @@ function arrow(write, read, rows, x) {
   );
 }
 
-function ticks(view, zero, width) {
+function ticks(view, width) {
   const rough = ((view.to - view.from) * 90) / width;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((times) => times * power >= rough);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const found = [];
-  for (let n = Math.ceil((view.from - zero) / step); n * step <= view.to - zero; n += 1) {
-    found.push({ at: zero + n * step, name: (n * step || 0).toFixed(digits).replace('-', '−') });
+  for (let n = Math.max(0, Math.ceil(view.from / step)); n * step <= view.to; n += 1) {
+    found.push({ at: n * step, name: (n * step).toFixed(digits) });
   }
   return found;
 }

@@ -109,9 +109,10 @@ export function svgText(drawn) {
     return made;
   };
   const told = drawn.getAttribute('aria-describedby').split(' ').map((id) => document.getElementById(id));
-  const items = told.flatMap((node) => [...node.querySelectorAll('li')].map((item) => [...item.children].map((part) => part.textContent).join(' ')));
+  const items = told.flatMap((node) => [node, ...node.children]).filter((node) => node.localName !== 'ol');
+  const text = items.map((item) => [...item.childNodes].map((part) => part.textContent).join(' '));
   copy.removeAttribute('aria-describedby');
-  copy.prepend(add('title', drawn.getAttribute('aria-label')), add('desc', items.join('. ')), add('style', styles()));
+  copy.prepend(add('title', drawn.getAttribute('aria-label')), add('desc', text.join('. ')), add('style', styles()));
   return new XMLSerializer().serializeToString(copy);
 }
 
