@@ -21,17 +21,22 @@ _TEMPLATES: Final = Environment(
 )
 
 
+LINES: Final = "application/x-ndjson"
+"""A document of JSON a line, for replies that are read while they come."""
+
+
 def render(template: str, **values: object) -> str:
     """Render a template; its links start at ``root``, the prefix that the demonstration is mounted below."""
     return _TEMPLATES.get_template(template).render(root=request.root_path, **values)
 
 
 def wants_json() -> bool:
-    """Whether the request is for JSON: by its path, or because it prefers JSON to HTML."""
+    """Whether the request is for JSON: by its path, or because it prefers JSON, or lines of it, to HTML."""
     path = request.path
     if path == "/probe" or path.startswith(("/probe/", "/hazards/")) or path.endswith(".json"):
         return True
-    return request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json"
+    wanted = request.accept_mimetypes.best_match(("text/html", "application/json", LINES))
+    return wanted in ("application/json", LINES)
 
 
 def json_response(document: object, status: int = 200) -> Response:

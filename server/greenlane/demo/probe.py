@@ -98,6 +98,9 @@ class Watch:
     def read(self, probe: "Probe", read: Reading, error: str | None) -> None:
         """A probe has read back, at a checkpoint."""
 
+    def released(self, probe: "Probe") -> None:
+        """A probe has dropped what was held for it, as its last step."""
+
 
 @dataclass(frozen=True)
 class Kit:
@@ -164,6 +167,7 @@ class Probe:
         finally:
             if self._parameters.release:
                 self.keeper.release()
+                self._kit.watch.released(self)
 
     def write(self) -> None:
         """Look at what is there, and write both fields, with a switch between.

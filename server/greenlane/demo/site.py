@@ -14,6 +14,7 @@ from greenlane.app import App
 from greenlane.demo.database import open_database, told_in_a_line
 from greenlane.demo.front import FrontPage
 from greenlane.demo.notes import NotesPage
+from greenlane.demo.orders import OrdersPage
 from greenlane.demo.probing import with_probes
 from greenlane.demo.race import RacePage
 from greenlane.ops import Ops
@@ -71,6 +72,7 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
     ops = with_probes(app)
     races = RacePage(lambda: ops.draining)
     races.mount(app)
+    OrdersPage().mount(app)
     FrontPage(races).mount(app)
     _mount_notes(app, ops, database_url or os.environ.get("DATABASE_URL"))
     # Asked anew each time, which costs a reply without a body: modules of two versions do not go together.

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from greenlane.app import App, Request, Response
 from greenlane.demo.keeper import Keeper
-from greenlane.demo.pages import json_response, not_stored
+from greenlane.demo.pages import LINES, json_response, not_stored
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Kit, Probe, Report
 from greenlane.demo.strategies import STRATEGIES, Strategy
@@ -99,7 +99,7 @@ class Cell:
 
     def stream(self, lines: "Iterable[str]") -> "BaseResponse":
         """Answer with :meth:`lines`, wrapped as a program has them, each as soon as it is made."""
-        return not_stored(Response(lines, content_type="application/x-ndjson"))
+        return not_stored(Response(lines, content_type=LINES))
 
     def lines(self, probe: Probe) -> Iterator[str]:
         """Yield the lines of a streamed reply: each checkpoint, and the report without them.

@@ -23,7 +23,7 @@ DEFAULTS: Final = {
     "strategy": "shared-object",
     "beside": "local",
     "requests": "200",
-    "at_once": "50",
+    "at_once": "20",
     "hops": "3",
 }
 

@@ -80,6 +80,10 @@ class Lane:
         return [event[0] for event in self.events if event[1] == kind]
 
 
+Act = tuple[float, Lane]
+"""When somebody did something, in milliseconds, and who."""
+
+
 class Recorder(Watch):
     """Records one race.
 
@@ -101,7 +105,8 @@ class Recorder(Watch):
         self._numbers = count(1)
         self._began = 0.0
         self._running: dict[greenlet, Lane] = {}
-        self._writes: dict[str, list[tuple[float, Lane]]] = {}
+        self._writes: dict[str, list[Act]] = {}
+        self._releases: dict[str, list[Act]] = {}
 
     @contextmanager
     def recording(self) -> Iterator["Recorder"]:
@@ -163,6 +168,13 @@ class Recorder(Watch):
         in_a_line = None if error is None else error.partition("\n")[0]
         lane.events.append((self._now(), "read", lane.reads, read, in_a_line))
 
+    def released(self, probe: Probe) -> None:
+        """Record that a place was emptied."""
+        lane = self._of_probes.get(probe)
+        if lane is not None:  # it may have failed before it began
+            lane.events.append((self._now(), "released"))
+            self._releases.setdefault(lane.cell, []).append((lane.events[-1][0], lane))
+
     def lane(self, nonce: str) -> Lane | None:
         """Return the lane of the request that a nonce was given to; None when it never got so far."""
         return next(iter(self._lanes.get(nonce, ())), None)
@@ -175,12 +187,13 @@ class Recorder(Watch):
         wrote = [lane for lane in self._lanes.get(nonce, ()) if any(at <= before for at in lane.at("wrote"))]
         return wrote[-1] if wrote else None
 
-    def writers(self, cell: str, after: float, before: float) -> Iterator[Lane]:
-        """Yield who wrote in ``cell`` between two times, in milliseconds, the latest first."""
-        writes = self._writes.get(cell, [])
-        first = bisect_right(writes, after, key=_when)
-        last = bisect_left(writes, before, key=_when)
-        yield from (lane for _at, lane in reversed(writes[first:last]))
+    def writers(self, cell: str, after: float, before: float) -> list[Lane]:
+        """Return who wrote in ``cell`` between two times, in milliseconds, in order."""
+        return _between(self._writes.get(cell, []), after, before)
+
+    def releasers(self, cell: str, after: float, before: float) -> list[Lane]:
+        """Return who released in ``cell`` between two times, in milliseconds, in order."""
+        return _between(self._releases.get(cell, []), after, before)
 
     def _switched(self, origin: greenlet, target: greenlet) -> None:
         for lane, what in ((self._running.get(origin), "away"), (self._running.get(target), "back")):
@@ -197,5 +210,10 @@ class Recorder(Watch):
         return math.floor(self.elapsed() * 1e6) / 1e3
 
 
-def _when(write: tuple[float, Lane]) -> float:
-    return write[0]
+def _between(acts: list[Act], after: float, before: float) -> list[Lane]:
+    first, last = bisect_right(acts, after, key=_when), bisect_left(acts, before, key=_when)
+    return [lane for _at, lane in acts[first:last]]
+
+
+def _when(act: Act) -> float:
+    return act[0]

@@ -98,9 +98,19 @@ def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
     at, _, number, read, error = event
     others = _writers(reader, read, at, recorder)
     words: list[str | Lane] = [*_beginning(reader, at)]
-    for other in others:
-        if moments := [moment for moment in other.at("wrote") if moment < at]:
-            words += [" At ", f"{_ms(moments[-1])} ", other, f" wrote its own{_where(reader, other)}."]
+    if not any(read.values()) and (releaser := _releaser(reader, at, recorder)) is not None:
+        moment = next(each for each in releaser.at("released") if each < at)
+        words += [f" At {_ms(moment)} ", releaser, " ended, and released the same place."]
+        return Story(
+            (reader, releaser),
+            number,
+            (*words, f" Back again at {_ms(at)}, ", reader, " found nothing where its own nonce should be."),
+        )
+    overwriter = _overwriter(reader, at, recorder)
+    if overwriter is not None and overwriter not in others:
+        others = (*others, overwriter)[: MOST_LANES - 1]
+    for moment, other in _acts(others, at):
+        words += [" At ", f"{_ms(moment)} ", other, f" wrote its own{_where(reader, other)}."]
     words += [f" Back again at {_ms(at)}, ", reader]
     if error is not None:
         words += [f" met an error where its own nonce should be: {error}."]
@@ -121,8 +131,8 @@ def _own(reader: Lane, recorder: Recorder) -> Story:
     if not wrote or not reads:
         return Story((reader,), 0, (reader, " ended before it could read anything back."))
     at, number = reads[-1][0], reads[-1][2]
-    others = (lane for lane in recorder.writers(reader.cell, wrote[-1], at) if lane is not reader)
-    other = next(others, None)
+    writers = [lane for lane in recorder.writers(reader.cell, wrote[-1], at) if lane is not reader]
+    other = writers[-1] if writers else None
     words: list[str | Lane] = [*_beginning(reader, at)]
     if other is None:
         words += [f" Nobody else wrote until it read its own nonce, at {_ms(at)}: that shows nothing."]
@@ -134,6 +144,30 @@ def _own(reader: Lane, recorder: Recorder) -> Story:
     else:
         words += ["."]
     return Story((reader, other), number, tuple(words))
+
+
+def _overwriter(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
+    """Return who was the first to write over what ``reader`` had written: from then on it was gone."""
+    wrote = [moment for moment in reader.at("wrote") if moment < at]
+    if not wrote or reader.keeps is None:
+        return None
+    writers = recorder.writers(reader.cell, wrote[-1], at)
+    return next((lane for lane in writers if lane is not reader and lane.keeps == reader.keeps), None)
+
+
+def _releaser(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
+    """Return who emptied the place in which ``reader`` had written, last before it read."""
+    wrote = [moment for moment in reader.at("wrote") if moment < at]
+    if not wrote or reader.keeps is None:
+        return None
+    releasers = recorder.releasers(reader.cell, wrote[-1], at)
+    return next((lane for lane in reversed(releasers) if lane.keeps == reader.keeps), None)
+
+
+def _acts(others: tuple[Lane, ...], at: float) -> list[tuple[float, Lane]]:
+    """Return when each of the others wrote last before a time, in order."""
+    moments = [(max((each for each in lane.at("wrote") if each < at), default=None), lane) for lane in others]
+    return sorted(((moment, lane) for moment, lane in moments if moment is not None), key=lambda act: act[0])
 
 
 def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:

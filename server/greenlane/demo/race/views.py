@@ -6,7 +6,7 @@ Must not import the site, which mounts these.
 import json
 from collections.abc import Callable, Generator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
@@ -14,7 +14,15 @@ from werkzeug.wsgi import ClosingIterator
 
 from greenlane.app import App, Response, redirect, request
 from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.pages import error_response, html_response, json_response, not_stored, render, wants_json
+from greenlane.demo.pages import (
+    LINES,
+    error_response,
+    html_response,
+    json_response,
+    not_stored,
+    render,
+    wants_json,
+)
 from greenlane.demo.parameters import ParameterError
 from greenlane.demo.race.entry import Entry, choices
 from greenlane.demo.race.load import Line
@@ -25,8 +33,6 @@ from greenlane.demo.tokens import check_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-LINES: Final = "application/x-ndjson"
 
 
 class RacePage:

@@ -59,6 +59,7 @@ export function retell(lanes) {
   const steps = inOneOrder(lanes.map(stepsOf)).map((step) => {
     const place = places.get(lanes[step.lane].keeps);
     const eachField = (act) => place && FIELDS.forEach((field) => act(place[field], field));
+    if (step.kind === 'released') eachField((segments) => witness(segments, step.at, null));
     if (step.field) return { ...step, before: place ? write(place[step.field], step) : null };
     if (step.kind === 'away' || step.kind === 'ended') eachField((segments) => stay(segments, step, runsSince[step.lane]));
     if (step.kind === 'back' || step.kind === 'began') runsSince[step.lane] = step.at;
@@ -171,6 +172,7 @@ export function words(step, lanes) {
   if (step.kind === 'away') return step.times > 1 ? `switches away, ${step.times} times in a row` : 'switches away';
   if (step.kind === 'back') return 'is switched back to';
   if (step.kind === 'ended') return 'ends';
+  if (step.kind === 'released') return 'releases the place where it wrote';
   if (step.kind === 'wrote') {
     if (step.before === null || step.before === step.lane) return `writes its nonce to ${step.field}`;
     return `overwrites ${step.field}, which was ${whose(step.before)}`;

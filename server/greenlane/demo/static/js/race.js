@@ -9,6 +9,12 @@ import { clear, draw } from './timeline.js';
 const LINES = 'application/x-ndjson';
 const JUDGED = ['foreign', 'torn', 'stale', 'missing', 'own', 'doomed', 'failed'];
 
+const ROLES = { subject: 'must hold', control: 'known to be broken', observed: 'shown without a demand' };
+const LOST = 'The connection to the server was lost: the race has no verdict.';
+
+/** What the race came to instead of an end, to be told as it is. */
+class Refused extends Error {}
+
 /**
  * Bring the race to life.
  * @param {HTMLElement} root
@@ -37,7 +43,7 @@ class RacePart {
       if (this.running) this.running.abort();
       else this.run();
     });
-    this.form.addEventListener('change', () => this.chosen());
+    this.form.addEventListener('input', () => this.chosen());
     this.chosen();
   }
 
@@ -46,22 +52,26 @@ class RacePart {
     if (this.running) return;
     const { hazard, strategy, beside } = this.form.elements;
     const option = hazard.selectedOptions[0];
-    const unavailable = new Set(option.dataset.unavailable.split(' '));
+    const unavailable = new Set(option.dataset.unavailable.split(' ').filter(Boolean));
     say(this.root.querySelector('#race-note'), option.dataset.summary);
     for (const select of [strategy, beside]) {
       for (const each of select.options) each.disabled = unavailable.has(each.value);
       if (select.selectedOptions[0]?.disabled) select.value = select === beside ? '' : firstEnabled(select);
     }
     const names = [...new Set([strategy.value, beside.value])].filter(Boolean);
-    this.setUp(names.map((name) => `${hazard.value}/${name}`), Number(this.form.elements.requests.value) || 1);
+    const { value, max } = this.form.elements.requests;
+    const total = Math.min(Math.max(Math.floor(Number(value)) || 1, 1), Number(max));
+    this.setUp(names.map((name) => `${hazard.value}/${name}`), total);
   }
 
   setUp(keys, total) {
+    // What nobody has changed stays where it is, also under the pointer.
+    const same = [...this.shown].map(([key, track]) => `${key} ${track.field.cells.length} ${track.lines.size}`).join();
+    if (same === keys.map((key) => `${key} ${total} 0`).join()) return;
     clear(this.figure);
     this.lanes.clear();
     const before = this.shown;
-    const most = Number(this.form.elements.requests.max);
-    this.shown = new Map(keys.map((key) => [key, new Track(this, key, Math.min(total, most), before.get(key))]));
+    this.shown = new Map(keys.map((key) => [key, new Track(this, key, total, before.get(key))]));
     this.tracks.replaceChildren(...[...this.shown.values()].map((track) => track.root));
   }
 
@@ -75,7 +85,9 @@ class RacePart {
     try {
       await this.follow(this.running.signal);
     } catch (error) {
-      this.tell(error.name === 'AbortError' ? 'Stopped.' : this.explained(error), error.name !== 'AbortError');
+      const stopped = error.name === 'AbortError';
+      this.tell(stopped ? 'Stopped.' : error.message, !stopped);
+      if (!stopped && !(error instanceof Refused)) throw error;
     } finally {
       this.running = null;
       say(this.button, 'Run');
@@ -83,23 +95,21 @@ class RacePart {
   }
 
   async follow(signal) {
-    const response = await fetch(this.form.action, {
-      method: 'POST',
-      headers: { Accept: LINES },
-      body: new URLSearchParams(new FormData(this.form)),
-      signal,
-    });
-    if (!response.ok) throw new Error((await refusal(response)) ?? `The server answered ${response.status}.`);
+    const response = await reached(
+      fetch(this.form.action, {
+        method: 'POST',
+        headers: { Accept: LINES },
+        body: new URLSearchParams(new FormData(this.form)),
+        signal,
+      }),
+    );
+    if (!response.ok) throw new Refused((await refusal(response)) ?? `The server answered ${response.status}.`);
     let ended = false;
     for await (const line of linesOf(response.body)) {
       this.take(line);
       ended ||= line.kind === 'end' || line.kind === 'error';
     }
-    if (!ended) throw new TypeError('the connection ended early');
-  }
-
-  explained(error) {
-    return error instanceof TypeError ? 'The connection to the server was lost: the race has no verdict.' : error.message;
+    if (!ended) throw new Refused(LOST);
   }
 
   take(line) {
@@ -125,7 +135,7 @@ class RacePart {
         this.ended(line);
         break;
       default:
-        throw new Error(line.message);
+        throw new Refused(line.message);
     }
   }
 
@@ -160,7 +170,7 @@ class RacePart {
     this.tell(words.join(' '));
     const wrong = [...this.shown.values()].find((track) => track.field.nextBad(0));
     // A foreign nonce is the plainest to understand.
-    if (wrong && this.figure.hidden) wrong.open(wrong.field.first('foreign') ?? wrong.field.nextBad(0), false);
+    if (wrong && this.figure.hidden) wrong.open(wrong.field.first('foreign') ?? wrong.field.first('torn') ?? wrong.field.nextBad(0), false);
   }
 
   /** Show who read whose data. */
@@ -189,6 +199,7 @@ class Track {
     this.lines = new Map();
     this.verdict = '';
     this.field = new Field(this.name, total, (at) => this.open(at, true));
+    this.role = element('span', { class: 'role-name' }, before?.role.textContent ?? '');
     this.shares = element('p', { class: 'shares' });
     this.verdictLine = element('p', { class: 'verdict-line' });
     this.counts = element('p', { class: 'counts' }, `${count(total, 'request')} to send`);
@@ -198,7 +209,7 @@ class Track {
     this.root = element(
       'article',
       { class: 'track', 'aria-label': this.name },
-      element('h3', {}, this.name),
+      element('h3', {}, `${this.name} `, this.role),
       this.shares,
       this.field.root,
       this.counts,
@@ -212,6 +223,7 @@ class Track {
 
   describe(cell) {
     say(this.shares, cell.shares);
+    if (!this.role.textContent) say(this.role, ROLES[cell.role] ?? '');
   }
 
   take(line) {
@@ -272,6 +284,15 @@ function shownSource(name, piece) {
   ];
 }
 
+/** Wait for the network, and say in a sentence that it was lost. */
+async function reached(waiting) {
+  try {
+    return await waiting;
+  } catch (error) {
+    throw error.name === 'AbortError' ? error : new Refused(LOST);
+  }
+}
+
 function firstEnabled(select) {
   return [...select.options].find((option) => !option.disabled)?.value ?? '';
 }
@@ -288,7 +309,7 @@ async function* linesOf(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reached(reader.read());
     if (done) return;
     const pieces = (rest + value).split('\n');
     rest = pieces.pop();
