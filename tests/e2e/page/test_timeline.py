@@ -6,6 +6,7 @@ figure of its own.
 
 import json
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,9 @@ Sample = dict[str, Any]
 
 SAMPLES = Path(__file__).with_name("samples")
 NAMES = ("foreign", "torn", "stale", "own", "unseen")
+# In the sample "foreign": whose write came first, second and last, by field.
+WRITERS = {"first": (2, 0, 1), "second": (0, 1, 2)}
+GUTTER = 52  # px, left of what is drawn to time
 SVG = "{http://www.w3.org/2000/svg}"
 
 DRAW = """async ({lanes, story}) => {
@@ -76,6 +80,23 @@ def at(drawn: Sample, lane: int, kind: str, what: object = None) -> float:
     return float(times[-1])
 
 
+def scale(figure: Locator, drawn: Sample) -> Callable[[float], float]:
+    """Where a time is, in the picture's pixels: a line through A's beginning and the read in question."""
+    reader = drawn["lanes"][0]
+    number = drawn["story"]["checkpoint"]
+    begin, end = reader["events"][0][0], at(drawn, 0, "read", number)
+    left = float(figure.locator('[data-lane="A"] .runs').first.get_attribute("x") or "")
+    right = float(figure.locator(".mark.heart circle").get_attribute("cx") or "")
+    return lambda time: left + (time - begin) / (end - begin) * (right - left)
+
+
+def edges(rects: Locator) -> list[tuple[float, float]]:
+    found: list[list[float]] = rects.evaluate_all(
+        "rects => rects.map(({x, width}) => [x.baseVal.value, x.baseVal.value + width.baseVal.value])"
+    )
+    return [(left, right) for left, right in found]
+
+
 def numbers(text: str | None) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text or "")]
 
@@ -96,9 +117,48 @@ def test_the_lanes_stand_around_the_place_they_share(page: Page) -> None:
 
 
 def test_a_place_shows_who_wrote_last_to_each_field(page: Page) -> None:
-    # first: written by C, A, B; second: by A, B, C.
-    figure = draw(page, sample("foreign"), all_of_it=True)
+    drawn = sample("foreign")
+    figure = draw(page, drawn, all_of_it=True)
     assert owners(figure, "the one object") == ["C", "A", "B", "A", "B", "C"]
+    # Each begins at its write and lasts until the next one.
+    x = scale(figure, drawn)
+    segments = edges(figure.locator(".segment rect:first-child"))
+    begins = [at(drawn, lane, "wrote", field) for field, order in WRITERS.items() for lane in order]
+    assert [left for left, _right in segments] == pytest.approx([x(time) for time in begins], abs=0.1)
+    for half in (segments[:3], segments[3:]):
+        assert all(one[1] == pytest.approx(two[0], abs=0.01) for one, two in pairwise(half))
+
+
+def test_a_lane_is_thick_where_its_greenlet_ran(page: Page) -> None:
+    drawn = sample("foreign")
+    figure = draw(page, drawn, all_of_it=True)
+    x = scale(figure, drawn)
+    events = drawn["lanes"][1]["events"]
+    begins = [x(event[0]) for event in events if event[1] in {"began", "back"}]
+    ends = [x(event[0]) for event in events if event[1] in {"away", "ended"}]
+    ran: list[tuple[float, float]] = []
+    for begin, end in zip(begins, ends, strict=True):
+        if ran and begin - ran[-1][1] < 1:  # less than a pixel apart: drawn as one
+            begin = ran.pop()[0]
+        ran.append((begin, end))
+    drawn_runs = edges(figure.locator('[data-lane="B"] .runs'))
+    assert [left for left, _right in drawn_runs] == pytest.approx([left for left, _right in ran], abs=0.1)
+    assert [right for _left, right in drawn_runs] == pytest.approx(
+        [max(right, left + 2) for left, right in ran], abs=0.1
+    )
+
+
+def test_the_axis_says_the_time_since_the_race_began(page: Page) -> None:
+    drawn = sample("foreign")
+    figure = draw(page, drawn)
+    for zoom in ("What matters", "Show all"):
+        figure.get_by_role("button", name=zoom).click()
+        x = scale(figure, drawn)
+        texts = figure.locator(".axis text:not(.unit)")
+        places = texts.evaluate_all("texts => texts.map((text) => text.x.baseVal[0].value)")
+        assert len(places) >= 3
+        times = [x(float(text)) + GUTTER for text in texts.all_text_contents()]
+        assert places == pytest.approx(times, abs=0.2)
 
 
 def test_a_place_owns_up_to_writers_that_are_not_shown(page: Page) -> None:
@@ -127,18 +187,12 @@ def test_the_arrow_leads_from_the_write_to_the_read_that_got_it(page: Page) -> N
     arrows = figure.locator(".arrow")
     assert [arrows.nth(n).get_attribute("data-field") for n in range(2)] == ["first", "second"]
     assert [arrows.nth(n).get_attribute("data-from") for n in range(2)] == ["B", "B"]
-    began = float(figure.locator('[data-lane="A"] .runs').first.get_attribute("x") or "")
     circle = figure.locator(".mark.heart circle")
-    read = float(circle.get_attribute("cx") or "")
-    # A length on the screen is a time: both from A's beginning.
-    whole = at(drawn, 0, "read", 1) - at(drawn, 0, "began")
+    x = scale(figure, drawn)
     for n, field in enumerate(("first", "second")):
-        start, *_rest = path = numbers(arrows.nth(n).locator("path").first.get_attribute("d"))
-        assert path[-2] == read
-        share = (start - began) / (read - began)
-        assert share == pytest.approx(
-            (at(drawn, 1, "wrote", field) - at(drawn, 0, "began")) / whole, abs=0.002
-        )
+        path = numbers(arrows.nth(n).locator("path").first.get_attribute("d"))
+        assert path[0] == pytest.approx(x(at(drawn, 1, "wrote", field)), abs=0.1)
+        assert path[-2] == pytest.approx(x(at(drawn, 0, "read", 1)), abs=0.1)
     head = figure.locator(".arrow .head").first.bounding_box()
     end = circle.bounding_box()
     assert head

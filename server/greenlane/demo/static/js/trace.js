@@ -110,9 +110,9 @@ export function svgText(drawn) {
   };
   const told = drawn.getAttribute('aria-describedby').split(' ').map((id) => document.getElementById(id));
   const items = told.flatMap((node) => [node, ...node.children]).filter((node) => node.localName !== 'ol');
-  const text = items.map((item) => [...item.childNodes].map((part) => part.textContent).join(' '));
+  const text = items.map((item) => `${[...item.childNodes].map((part) => part.textContent).join(' ')}.`.replace('..', '.'));
   copy.removeAttribute('aria-describedby');
-  copy.prepend(add('title', drawn.getAttribute('aria-label')), add('desc', text.join('. ')), add('style', styles()));
+  copy.prepend(add('title', drawn.getAttribute('aria-label')), add('desc', text.join(' ')), add('style', styles()));
   return new XMLSerializer().serializeToString(copy);
 }
 
