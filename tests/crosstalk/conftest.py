@@ -1,6 +1,7 @@
-"""Replies and records made by hand, for judging and counting without a server."""
+"""Replies, records and listings made by hand, for judging and counting without a server."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from crosstalk.history import History, Request
 from crosstalk.reply import Checkpoint, Fields, Reply
 
 Answer = Callable[..., Reply]
+Describe = Callable[..., dict[str, Any]]
 Both = str | None
 """The value of both fields."""
 
@@ -89,9 +91,34 @@ def answer(request: Request, *reads: Both | Fields, **changes: object) -> Reply:
     return reply(*reads, strategy=request.strategy, **changes)  # type: ignore[arg-type]
 
 
+def describe(name: str = "keep-alive", **changes: object) -> dict[str, Any]:
+    """Return a hazard as a server lists it."""
+    return {
+        "name": name,
+        "summary": "Something goes wrong.",
+        "shows": "in what is read",
+        "cause": "because",
+        "incidents": [],
+        "caught_as": ["cross-talk"],
+        "exercise": {"name": "kept-alive", "fate": None, "share": 0.0},
+        "alone": False,
+        "own_server": None,
+        "counts_left": False,
+        "variants": {"broken": "with the mistake", "fixed": "without it"},
+        "strategies": {"local": "isolated", "gevent-local": "cross-talk"},
+        "not_applicable": {"context": "it is no situation for it"},
+        **changes,
+    }
+
+
 @pytest.fixture(name="answer", scope="session")
 def _answer() -> Answer:
     return answer
+
+
+@pytest.fixture(name="describe", scope="session")
+def _describe() -> Describe:
+    return describe
 
 
 @pytest.fixture(name="probe", scope="session")

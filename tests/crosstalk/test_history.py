@@ -284,3 +284,17 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     assert [type(record).__name__ for record in read(path)] == ["Header", "End"]
     with HistoryFile(path, HEADER):  # once it is through, the next may
         pass
+
+
+def test_requests_are_numbered_in_their_cell_and_the_listener_is_told_of_each_end(answer: Answer) -> None:
+    told: list[tuple[str, int, bool]] = []
+    history = History(
+        1, listener=lambda request, probe, judged: told.append((probe.cell, request.number, judged is None))
+    )
+    first, other, second = history.issue("a/b", 1), history.issue("a/c", 2), history.issue("a/b", 3)
+    assert (history.issued("a/b"), history.issued("a/c"), history.issued("a/d")) == (2, 1, 0)
+    history.record(second, answer(second, second.nonce), b"{}")
+    history.record_failure(other, "no reply")
+    assert told == [("a/b", 2, False), ("a/c", 1, True)]
+    history.fail_unanswered("at the end")
+    assert told[-1] == ("a/b", first.number, True)

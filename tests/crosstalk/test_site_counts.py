@@ -3,12 +3,13 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from crosstalk.site import CannotRun, Site, Unreachable
+from crosstalk.site import CannotRun, Idle, Site, Unreachable
 
 METRICS = """\
 greenlane_process_info{{process="{name}"}} 1.0
@@ -96,6 +97,21 @@ def test_what_one_of_several_has_left_is_left(serve: Serve, named: Callable[...,
     named("127.0.0.1", "127.0.0.2")
     idle, _counts = Site("http://127.0.0.1:9", [f"http://server:{port}"]).at_idle(patience=0)
     assert idle.contexts == {"request": 1, "application": 0}
+
+
+def test_of_a_server_that_others_use_only_what_came_since_is_left(
+    serve: Serve, named: Callable[..., None]
+) -> None:
+    named("127.0.0.2")
+    port = serve("127.0.0.2", metrics("one", pushed=9, entries=5))
+    site = Site("http://127.0.0.1:9", [f"http://server:{port}"])
+    now = site.counts()
+    idle, _counts = site.at_idle(patience=0, since=now)
+    assert not any((*idle.contexts.values(), *idle.entries.values()))
+    earlier = replace(now, idle=Idle({"request": 2, "application": 0}, {"local": 3}))
+    idle, _counts = site.at_idle(patience=0, since=earlier)
+    assert (idle.contexts, idle.entries) == ({"request": 0, "application": 0}, {"local": 2})
+    assert idle.processes == ("one",)
 
 
 def test_a_process_at_two_addresses_is_counted_once(serve: Serve, named: Callable[..., None]) -> None:

@@ -18,7 +18,6 @@ from crosstalk.interrupts import INTERRUPTED, interruptible
 from crosstalk.preflight import CANNOT_RUN, check_descriptors
 from crosstalk.race.lines import Lines
 from crosstalk.race.plan import CannotRace
-from crosstalk.race.run import run
 from crosstalk.race.spectator import Settings
 from crosstalk.site import CannotRun
 
@@ -101,7 +100,7 @@ def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> No
 
 def _for_a_person(settings: Settings) -> int:
     """Race for somebody who looks on, and return the exit code."""
-    # Imported here: another program need not wait for what draws on a terminal.
+    # Here and not above: Locust takes long to import, and until then a race can be interrupted already.
     from crosstalk.race.show import watch
 
     try:
@@ -122,6 +121,9 @@ def _in_lines(settings: Settings) -> int:
 
     with _as_long_as(sys.stdin.fileno(), interrupt):
         lines = Lines(sys.stdout.fileno(), interrupt)
+        # Here, as above; and what draws on a terminal another program need not wait for.
+        from crosstalk.race.run import run
+
         try:
             code = run(settings, lines).verdict.exit_code
         except (CannotRun, CannotRace) as error:

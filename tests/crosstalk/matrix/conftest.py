@@ -1,4 +1,4 @@
-"""Listings of hazards and results of matrices, as the tests need them."""
+"""Results of matrices, as the tests need them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,26 +28,6 @@ WITNESS = {
         {"ms": 2.0, "by": "reader", "does": "read"},
     ],
 }
-
-
-def describe(name: str = "keep-alive", **changes: object) -> dict[str, Any]:
-    """Return a hazard as a server lists it."""
-    return {
-        "name": name,
-        "summary": "Something goes wrong.",
-        "shows": "in what is read",
-        "cause": "because",
-        "incidents": [],
-        "caught_as": ["cross-talk"],
-        "exercise": {"name": "kept-alive", "fate": None, "share": 0.0},
-        "alone": False,
-        "own_server": None,
-        "counts_left": False,
-        "variants": {"broken": "with the mistake", "fixed": "without it"},
-        "strategies": {"local": "isolated", "gevent-local": "cross-talk"},
-        "not_applicable": {"context": "it is no situation for it"},
-        **changes,
-    }
 
 
 CELL = CellResult(
@@ -87,11 +67,6 @@ CAUGHT = replace(
 )
 
 
-@pytest.fixture(name="describe", scope="session")
-def _describe() -> Describe:
-    return describe
-
-
 @pytest.fixture
 def cell() -> Result:
     """Make a clean cell's result, with changes."""
@@ -105,7 +80,7 @@ def caught() -> Result:
 
 
 @pytest.fixture
-def results() -> MakeResults:
+def results(describe: Describe) -> MakeResults:
     """Make the results of a matrix of one hazard, of the cells given."""
 
     def make(*cells: CellResult, **changes: object) -> Results:
