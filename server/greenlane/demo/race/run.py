@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TICK: Final = 0.2
 
 #: Seconds after which a race ends in any case.
-LONGEST: Final = 90.0
+LONGEST: Final = 150.0
 
 ARENAS: Final = "/arena/"
 
