@@ -12,16 +12,21 @@ from greenlane.app import App
 from greenlane.ops import Ops
 from greenlane.ops.process import process_name
 
-# In a process of its own, because one that may have threads should not fork.
+# In a process of its own, because one that may have threads should not fork. Each line is one write: the two
+# processes speak at once.
 FORKING = """
 import os
 from greenlane.ops.process import process_name
-print(process_name(), flush=True)
+
+def say():
+    os.write(1, f"{process_name()}\\n".encode())
+
+say()
 child = os.fork()
-print(process_name(), flush=True)
+say()
 if child:
     os.waitpid(child, 0)
-    print(process_name())
+    say()
 """
 
 
