@@ -14,7 +14,7 @@ from greenlane.demo.hazards.mount import VARIANTS
 from greenlane.demo.parameters import ParameterError
 from greenlane.demo.strategies import STRATEGIES
 
-#: Bounds of one race: it is over in well under a minute.
+#: Bounds of one race.
 LIMITS: Final = {"requests": 2_000, "at_once": 500, "hops": 16}
 
 #: What the form holds when the page is opened.
