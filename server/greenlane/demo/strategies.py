@@ -350,8 +350,6 @@ class BareContextVar(Strategy):
 
     @staticmethod
     def _mapping_of(owner: greenlet) -> Mapping[str, str] | None:
-        if owner is getcurrent():  # a running greenlet's is the thread's, until it switches
-            return _lane.get()
         return None if owner.gr_context is None else owner.gr_context.get(_lane)
 
     @staticmethod
