@@ -425,9 +425,8 @@ def test_it_fits_a_narrow_screen(visit: "Visit") -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_has_nothing_against_it(visit: "Visit", axe: "Axe", scheme: str) -> None:
-    page = visit(color_scheme=scheme, viewport={"width": 360, "height": 740})
+def test_axe_has_nothing_against_it(visit: "Visit", axe: "Axe") -> None:
+    page = visit(color_scheme="dark", viewport={"width": 360, "height": 740})
     figure = draw(page, sample("torn"))
     figure.locator("summary").click()
     assert [line for line in axe(page) if "sample" in line or "timeline" in line] == []

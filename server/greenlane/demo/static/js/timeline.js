@@ -22,8 +22,8 @@ const drawn = new WeakMap();
  */
 export function draw(figure, lanes, story) {
   clear(figure);
+  figure.hidden = false; // what is hidden has no width
   drawn.set(figure, new Timeline(figure, lanes, story));
-  figure.hidden = false;
 }
 
 /**
@@ -182,7 +182,8 @@ const LEGEND =
   'Thick: the greenlet runs. Thin: it is switched away. A square is a write, a numbered circle a read at that ' +
   'checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, as far as these ' +
   'requests saw; "?" is that of another request, "A?" is A\'s unless it was overwritten or released already. ' +
-  'Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and the wheel, zoom.';
+  'Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and the ' +
+  'wheel, zoom.';
 
 function widened(from, to) {
   const more = Math.max(SHORTEST, (to - from) * MARGIN);
@@ -205,22 +206,23 @@ function picture({ lanes, told, heart, view }, width) {
       height: height + 22,
       viewBox: `0 0 ${width + GUTTER} ${height + 22}`,
     },
-    svg('defs', {}, pattern('stripes', 'M-1 1l2-2M0 6l6-6M5 7l2-2'), pattern('dots', 'M3 2v2'), pattern('dashes', 'M0 3h3')),
+    svg('defs', {}, ...Object.entries(PATTERNS).map(([name, path]) => pattern(name, path))),
     svg('rect', { class: 'ground', width: '100%', height: '100%' }),
     svg(
       'svg', // an inner one cuts off what is out of view
       { x: GUTTER, width, height, role: 'presentation' },
       ...marked.map((tick) => svg('path', { class: 'rule', d: `M${tick.x} 0V${height}` })),
-      ...rows.filter((row) => row.place).map((row) => segments(row, x, width)),
+      ...rows.filter((row) => row.place).map((row) => placeRow(row, x, width)),
       ...arrows,
-      ...rows.filter((row) => !row.place).map((row) => lane(row, { lanes, told, heart, x, width })),
+      ...rows.filter((row) => !row.place).map((row) => laneRow(row, { lanes, told, heart, x, width })),
     ),
     ...rows.flatMap(names),
     axis(marked, width, height),
   );
 }
 
-const PATTERNS = [null, 'stripes', 'dots'];
+// Of the lanes but the reader's, and of what others wrote.
+const PATTERNS = { 1: 'M-1 1l2-2M0 6l6-6M5 7l2-2', 2: 'M3 2v2', other: 'M0 3h3' };
 
 function pattern(id, d) {
   const form = { id: `timeline-${id}`, width: 6, height: 6, patternUnits: 'userSpaceOnUse' };
@@ -255,7 +257,7 @@ function names({ top, name, place, lane }) {
   return [text('name', GUTTER, 12, name), ...side];
 }
 
-function segments(row, x, width) {
+function placeRow(row, x, width) {
   const made = svg('g', { 'data-place': row.place.name });
   ['first', 'second'].forEach((field, half) => {
     const y = row.top + 18 + half * 18;
@@ -271,17 +273,17 @@ function segments(row, x, width) {
 
 function segment(owner, sure, left, y, long) {
   const letter = LETTERS[owner] ?? '?';
+  const name = owner < 0 ? 'other' : owner;
   const shape = { x: left, y, width: Math.max(1, long), height: 16 };
   const text = sure || owner < 0 ? letter : `${letter}?`;
-  const made = svg('g', { class: `segment lane-${owner < 0 ? 'other' : owner}${sure ? '' : ' unsure'}`, 'data-owner': text });
+  const made = svg('g', { class: `segment lane-${name}${sure ? '' : ' unsure'}`, 'data-owner': text });
   made.append(svg('rect', shape));
-  const id = owner < 0 ? 'dashes' : PATTERNS[owner];
-  if (id) made.append(svg('rect', { ...shape, class: 'over', fill: `url(#timeline-${id})` }));
+  if (PATTERNS[name]) made.append(svg('rect', { ...shape, class: 'over', fill: `url(#timeline-${name})` }));
   if (long > 9 + 8 * text.length) made.append(svg('text', { x: left + long / 2, y: y + 12 }, text));
   return made;
 }
 
-function lane(row, { lanes, told, heart, x, width }) {
+function laneRow(row, { lanes, told, heart, x, width }) {
   const bar = row.top + 24;
   const made = svg('g', { class: `lane-${row.lane}`, 'data-lane': LETTERS[row.lane] });
   const { events } = lanes[row.lane];
@@ -337,7 +339,8 @@ function mark(step, x, bar, width, taken, isHeart) {
   const made = svg('g', { class: `mark ${isHeart ? 'heart' : ''} ${step.judged ?? 'wrote'}` });
   made.append(svg('path', { class: 'leader', d: `M${x} ${bar}V${y}` }));
   if (step.field) made.append(svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }));
-  else made.append(svg('circle', { cx: x, cy: y, r: 8 }), svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
+  else made.append(svg('circle', { cx: x, cy: y, r: 8 }));
+  if (step.owners) made.append(svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
   made.append(svg('text', { class: back ? 'back' : null, x: back ? x - 12 : x + 12, y: y + 4 }, text));
   return made;
 }

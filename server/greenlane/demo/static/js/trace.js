@@ -22,7 +22,11 @@ export function chromeTrace(lanes, story) {
     thread(REQUESTS, index + 1, `${LETTERS[index]} ${nameOf(lane)} (${lane.greenlet})`),
   );
   const kept = places.flatMap((place, index) =>
-    ['first', 'second'].map((field, half) => ({ name: `${place.name}: ${field}`, tid: 2 * index + half + 1, segments: place[field] })),
+    ['first', 'second'].map((field, half) => ({
+      name: `${place.name}: ${field}`,
+      tid: 2 * index + half + 1,
+      segments: place[field],
+    })),
   );
   const events = [
     ...slices.flatMap((all, lane) => all.map((slice) => ({ ...slice, ...at(lane), args: { nonce: lanes[lane].nonce } }))),
