@@ -114,6 +114,8 @@ def _for_a_person(settings: Settings) -> int:
 
 def _in_lines(settings: Settings) -> int:
     """Race for another program, as long as it is there, and return the exit code."""
+    if sys.stdin is None or sys.stdout is None:
+        raise click.UsageError("--lines needs a standard input and a standard output")
     waiting = gevent.getcurrent()
 
     def interrupt() -> None:
