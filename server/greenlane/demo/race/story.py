@@ -96,21 +96,13 @@ def _stale(reader: Lane, event: Any, recorder: Recorder) -> Story:
 
 def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
     at, _, number, read, error = event
-    others = _writers(reader, read, at, recorder)
-    words: list[str | Lane] = [*_beginning(reader, at)]
     if not any(read.values()) and (releaser := _releaser(reader, at, recorder)) is not None:
-        moment = next(each for each in releaser.at("released") if each < at)
-        words += [f" At {_ms(moment)} ", releaser, " ended, and released the same place."]
-        return Story(
-            (reader, releaser),
-            number,
-            (*words, f" Back again at {_ms(at)}, ", reader, " found nothing where its own nonce should be."),
-        )
+        return _emptied(reader, event, releaser)
+    others = _writers(reader, read, at, recorder)
     overwriter = _overwriter(reader, at, recorder)
     if overwriter is not None and overwriter not in others:
         others = (*others, overwriter)[: MOST_LANES - 1]
-    for moment, other in _acts(others, at):
-        words += [" At ", f"{_ms(moment)} ", other, f" wrote its own{_where(reader, other)}."]
+    words: list[str | Lane] = [*_until_read(reader, others, at)]
     words += [f" Back again at {_ms(at)}, ", reader]
     if error is not None:
         words += [f" met an error where its own nonce should be: {error}."]
@@ -123,6 +115,15 @@ def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
     else:
         words += [" read a nonce that nobody in this race wrote."]
     return Story((reader, *others), number, tuple(words))
+
+
+def _emptied(reader: Lane, event: Any, releaser: Lane) -> Story:
+    at, number = event[0], event[2]
+    moment = next(each for each in releaser.at("released") if each < at)
+    words: list[str | Lane] = [*_beginning(reader, at)]
+    words += [f" At {_ms(moment)} ", releaser, " ended, and released the same place."]
+    words += [f" Back again at {_ms(at)}, ", reader, " found nothing where its own nonce should be."]
+    return Story((reader, releaser), number, tuple(words))
 
 
 def _own(reader: Lane, recorder: Recorder) -> Story:
@@ -164,10 +165,22 @@ def _releaser(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
     return next((lane for lane in reversed(releasers) if lane.keeps == reader.keeps), None)
 
 
-def _acts(others: tuple[Lane, ...], at: float) -> list[tuple[float, Lane]]:
-    """Return when each of the others wrote last before a time, in order."""
-    moments = [(max((each for each in lane.at("wrote") if each < at), default=None), lane) for lane in others]
-    return sorted(((moment, lane) for moment, lane in moments if moment is not None), key=lambda act: act[0])
+def _until_read(reader: Lane, others: tuple[Lane, ...], at: float) -> Iterator[str | Lane]:
+    """Tell who wrote when before a reading, in order: others may have come between the reader's writes."""
+    acts = _last_writes(others, at)
+    begun = min([at, *(moment for moment, _ in acts)])
+    own = [(moment, reader) for moment, _ in _last_writes((reader,), at) if moment > begun]
+    yield from _beginning(reader, begun)
+    for moment, lane in sorted(acts + own, key=lambda act: act[0]):
+        yield f" At {_ms(moment)} "
+        yield lane
+        yield " had written all of its nonce." if lane is reader else f" wrote its own{_where(reader, lane)}."
+
+
+def _last_writes(lanes: tuple[Lane, ...], before: float) -> list[tuple[float, Lane]]:
+    """Return when each of some lanes wrote last before a time."""
+    written = [(lane, [each for each in lane.at("wrote") if each < before]) for lane in lanes]
+    return [(moments[-1], lane) for lane, moments in written if moments]
 
 
 def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:
@@ -179,7 +192,7 @@ def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:
     yield "At "
     yield f"{_ms(wrote[-1])} "
     yield reader
-    yield f" had written its nonce{_into(reader)}"
+    yield f" had {'written' if len(wrote) > 1 else 'begun to write'} its nonce{_into(reader)}"
     away = [moment for moment in reader.at("away") if wrote[-1] <= moment < before]
     yield f", and switched away at {_ms(away[0])}." if away else "."
 
