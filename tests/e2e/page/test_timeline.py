@@ -1,7 +1,7 @@
 """The timeline: what was recorded of a bad read, drawn to time, told in words, and saved.
 
-The samples were recorded from real probes. Each is drawn by the modules that the server serves, in a
-figure of its own.
+The samples were recorded from real probes, "raced" in a race on the page. Each is drawn by the modules
+that the server serves, in a figure of its own.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Sample = dict[str, Any]
 
 SAMPLES = Path(__file__).with_name("samples")
-NAMES = ("foreign", "torn", "stale", "own", "unseen")
+NAMES = ("foreign", "torn", "stale", "own", "unseen", "raced")
 # In the sample "foreign": whose write came first, second and last, by field.
 WRITERS = {"first": (2, 0, 1), "second": (0, 1, 2)}
 GUTTER = 52  # px, left of what is drawn to time
@@ -389,6 +389,30 @@ def test_a_place_that_is_found_empty_was_emptied_by_somebody(page: Page) -> None
     assert all(end == pytest.approx(circle, abs=0.01) for end in ends)
 
 
+def test_a_release_leads_to_the_read_that_found_nothing(page: Page) -> None:
+    drawn = sample("foreign")
+    a, b = drawn["lanes"] = drawn["lanes"][:2]
+    nothing = {"first": None, "second": None}
+    a["events"] = [[0, "began", nothing], [1, "wrote", "first"], [2, "away"], [6, "back"]]
+    a["events"] += [[7, "read", 1, nothing, None], [8, "ended"]]
+    b["events"] = [[3, "began", {"first": a["nonce"], "second": None}], [3.2, "wrote", "first"]]
+    b["events"] += [[3.5, "wrote", "second"], [4, "released"], [5, "ended"]]
+    figure = draw(page, drawn, all_of_it=True)
+    x = scale(figure, drawn)
+    path = numbers(figure.locator(".arrow path").first.get_attribute("d"))
+    assert figure.locator(".arrow").count() == 1
+    assert figure.locator(".arrow").get_attribute("data-from") == "B"
+    assert [path[0], path[-2]] == pytest.approx([x(4), x(7)], abs=0.1)
+    expect(figure.locator(".mark.released")).to_contain_text("releases")
+    expect(figure.locator(".mark.heart.missing")).to_contain_text("reads nothing")
+    # From the release on there is nothing.
+    assert owners(figure, "the one object") == ["A", "B", "B"]
+    rights = [right for _left, right in edges(figure.locator(".segment rect:first-child"))]
+    assert rights[1:] == pytest.approx([x(4), x(4)], abs=0.1)
+    events = trace(page, drawn)["traceEvents"]
+    assert [(e["name"], e["tid"]) for e in events if e["ph"] in "sf"] == [("release", 2), ("release", 1)]
+
+
 def test_what_else_a_strategy_reads_is_told_as_well(page: Page) -> None:
     drawn = sample("own")
     reader = drawn["lanes"][0]
@@ -465,7 +489,7 @@ def check_format(saved: dict[str, Any]) -> None:
 
 
 def test_a_saved_trace_ties_the_read_to_the_writes_that_it_got(page: Page) -> None:
-    for name, flows in (("foreign", 2), ("torn", 1), ("stale", 2), ("own", 0)):
+    for name, flows in (("foreign", 2), ("torn", 1), ("stale", 2), ("own", 0), ("raced", 2)):
         check_flows(trace(page, sample(name))["traceEvents"], flows)
 
 

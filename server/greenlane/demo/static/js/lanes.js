@@ -3,6 +3,7 @@
 
 const FIELDS = ['first', 'second'];
 const AWAY = Infinity;
+const UNTIL = new Set(['away', 'released', 'ended']);
 
 /** The owner of what a request wrote that is not among the lanes. */
 export const OTHER = -1;
@@ -59,9 +60,9 @@ export function retell(lanes) {
   const steps = inOneOrder(lanes.map(stepsOf)).map((step) => {
     const place = places.get(lanes[step.lane].keeps);
     const eachField = (act) => place && FIELDS.forEach((field) => act(place[field], field));
-    if (step.kind === 'released') eachField((segments) => witness(segments, step.at, null));
     if (step.field) return { ...step, before: place ? write(place[step.field], step) : null };
-    if (step.kind === 'away' || step.kind === 'ended') eachField((segments) => stay(segments, step, runsSince[step.lane]));
+    if (UNTIL.has(step.kind)) eachField((segments) => stay(segments, step, runsSince[step.lane]));
+    if (step.kind === 'released') eachField((segments) => witness(segments, step.at, null));
     if (step.kind === 'back' || step.kind === 'began') runsSince[step.lane] = step.at;
     if (step.kind === 'away') runsSince[step.lane] = AWAY;
     if (!step.values) return step;
@@ -143,22 +144,35 @@ function judge({ lane, kind, error }, owners) {
 }
 
 /**
- * Find the read that a story is about, and the writes that it got.
+ * Find the read that a story is about, and what made it wrong.
  * @param {object[]} steps - of `retell`
+ * @param {object[]} lanes - LANEs
  * @param {object} story - a STORY
- * @returns {{read: object|undefined, writes: object[], from: number}} `writes` by others; `from`: when it became
- *   interesting, in milliseconds
+ * @returns {{read: object|undefined, causes: object[], from: number}} `causes`: the writes by others that it got, or
+ *   the release that left nothing; `from`: when it became interesting, in milliseconds
  */
-export function heart(steps, story) {
+export function heart(steps, lanes, story) {
   const at = steps.findIndex((step) => step.lane === 0 && step.checkpoint === story.checkpoint);
-  if (at < 0) return { read: undefined, writes: [], from: 0 };
+  if (at < 0) return { read: undefined, causes: [], from: 0 };
   const read = steps[at];
-  const lastWrite = (lane, field) =>
-    steps.findLast((step, index) => index < at && step.kind === 'wrote' && step.lane === lane && step.field === field);
+  const last = (matches) => steps.slice(0, at).findLast(matches);
+  const lastWrite = (lane, field) => last((step) => step.lane === lane && step.field === field);
+  const { keeps } = lanes[0];
+  const release = last(({ kind, lane }) => kind === 'released' && lane && keeps !== null && lanes[lane].keeps === keeps);
+  const cause = (field) => (read.owners[field] === null ? read.checkpoint && release : lastWrite(read.owners[field], field));
   const wrong = FIELDS.filter((field) => read.owners[field] !== 0);
-  const writes = wrong.map((field) => lastWrite(read.owners[field], field)).filter(Boolean);
+  const causes = [...new Set(wrong.map(cause).filter(Boolean))];
   const own = FIELDS.map((field) => lastWrite(0, field)).filter(Boolean);
-  return { read, writes, from: Math.min(read.at, ...[...own, ...writes].map((step) => step.at)) };
+  return { read, causes, from: Math.min(read.at, ...[...own, ...causes].map((step) => step.at)) };
+}
+
+/**
+ * Whether a step touched data: a write, a read or a release.
+ * @param {object} step - of `retell`
+ * @returns {boolean}
+ */
+export function touches(step) {
+  return Boolean(step.field || step.owners || step.kind === 'released');
 }
 
 /**

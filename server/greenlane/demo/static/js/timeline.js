@@ -2,7 +2,7 @@
 // Rule: what is drawn comes from `lanes.js`; nothing here moves by itself, and all of it works by keyboard.
 
 import { element, svg, say } from './dom.js';
-import { LETTERS, heart, nameOf, retell, runs, words } from './lanes.js';
+import { LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
 import { chromeTrace, save, svgText } from './trace.js';
 
 const GUTTER = 52; // px, for letters and fields, left of what is to time
@@ -42,7 +42,7 @@ class Timeline {
     this.lanes = lanes;
     this.story = story;
     this.told = retell(lanes);
-    this.heart = heart(this.told.steps, story);
+    this.heart = heart(this.told.steps, lanes, story);
     this.all = widened(this.told.steps[0].at, this.told.steps.at(-1).at);
     this.matters = this.heart.read ? widened(this.heart.from, this.heart.read.at) : this.all;
     this.view = this.matters;
@@ -179,11 +179,11 @@ class Timeline {
 }
 
 const LEGEND =
-  'Thick: the greenlet runs. Thin: it is switched away. A square is a write, a numbered circle a read at that ' +
-  'checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, as far as these ' +
-  'requests saw; "?" is that of another request, "A?" is A\'s unless it was overwritten or released already. ' +
-  'Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and the ' +
-  'wheel, zoom.';
+  'Thick: the greenlet runs. Thin: it is switched away. A square is a write, an open one a release, a numbered ' +
+  'circle a read at that checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, ' +
+  'as far as these requests saw; "?" is that of another request, "A?" is A\'s unless it was overwritten or released ' +
+  'already. Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and ' +
+  'the wheel, zoom.';
 
 function widened(from, to) {
   const more = Math.max(SHORTEST, (to - from) * MARGIN);
@@ -195,7 +195,7 @@ function picture({ lanes, told, heart, view }, width) {
   const rows = arrange(lanes, told.places);
   const height = rows.at(-1).bottom;
   const marked = ticks(view, width).map((tick) => ({ ...tick, x: x(tick.at) }));
-  const arrows = heart.writes.map((write) => arrow(write, heart.read, rows, x));
+  const arrows = heart.causes.map((cause) => arrow(cause, heart.read, rows, x));
   return svg(
     'svg',
     {
@@ -291,16 +291,16 @@ function laneRow(row, { lanes, told, heart, x, width }) {
   for (const { from, to } of merged(runs(lanes[row.lane]), x, width)) {
     made.append(svg('rect', { class: 'runs', x: from, y: bar - 6, width: Math.max(2, to - from), height: 12 }));
   }
-  const weight = (step) => (step === heart.read ? 2 : heart.writes.includes(step) ? 1 : 0);
+  const weight = (step) => (step === heart.read ? 2 : heart.causes.includes(step) ? 1 : 0);
   // From right to left: no leader then crosses a label. What matters has its place first.
   const marks = told.steps
-    .filter((step) => step.lane === row.lane && (step.field || step.owners) && x(step.at) > 0 && x(step.at) < width - 9)
+    .filter((step) => step.lane === row.lane && touches(step) && x(step.at) > 0 && x(step.at) < width - 9)
     .sort((a, b) => weight(b) - weight(a) || b.at - a.at);
   const taken = Array.from({ length: LEVELS }, () => []);
   for (const step of marks) {
     const at = x(step.at);
     made.append(mark(step, at, bar, width, taken, step === heart.read));
-    if (step === heart.read && heart.writes.length) taken.forEach((boxes) => boxes.push({ from: at - 9, to: at + 9 }));
+    if (step === heart.read && heart.causes.length) taken.forEach((boxes) => boxes.push({ from: at - 9, to: at + 9 }));
   }
   return made;
 }
@@ -319,6 +319,7 @@ function merged(all, x, width) {
 
 function label(step, long) {
   if (step.field) return `writes ${step.field}`;
+  if (step.kind === 'released') return 'releases';
   if (step.error) return 'error';
   const of = (owner) => (owner === null ? 'nothing' : owner === step.lane ? 'own' : `${LETTERS[owner] ?? '?'}'s`);
   const { first, second } = step.owners;
@@ -336,23 +337,23 @@ function mark(step, x, bar, width, taken, isHeart) {
   if (level < 0) return svg('path', { class: 'leader', d: `M${x} ${bar - 9}v18` });
   taken[level].push({ from, to });
   const y = bar + 18 + level * LEVEL;
-  const made = svg('g', { class: `mark ${isHeart ? 'heart' : ''} ${step.judged ?? 'wrote'}` });
+  const made = svg('g', { class: `mark ${isHeart ? 'heart' : ''} ${step.judged ?? step.kind}` });
   made.append(svg('path', { class: 'leader', d: `M${x} ${bar}V${y}` }));
-  if (step.field) made.append(svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }));
+  if (!step.owners) made.append(svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }));
   else made.append(svg('circle', { cx: x, cy: y, r: 8 }));
   if (step.owners) made.append(svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
   made.append(svg('text', { class: back ? 'back' : null, x: back ? x - 12 : x + 12, y: y + 4 }, text));
   return made;
 }
 
-// From the write to the read that got it, ending where the read's lane has its bar.
-function arrow(write, read, rows, x) {
+// From what made a read wrong to the read.
+function arrow(cause, read, rows, x) {
   const bar = (step) => rows.find(({ lane }) => lane === step.lane).top + 24;
-  const [x1, y1, x2, y2] = [x(write.at), bar(write), x(read.at), bar(read) + 29];
+  const [x1, y1, x2, y2] = [x(cause.at), bar(cause), x(read.at), bar(read) + 29];
   const middle = (y1 + y2) / 2;
   return svg(
     'g',
-    { class: 'arrow', 'data-from': LETTERS[write.lane], 'data-field': write.field },
+    { class: 'arrow', 'data-from': LETTERS[cause.lane], 'data-field': cause.field },
     svg('path', { d: `M${x1} ${y1 - 7}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2 + 7}` }),
     svg('path', { class: 'head', d: `M${x2} ${y2}l-5 9h10z` }),
   );

@@ -1,7 +1,7 @@
 // What a timeline can be saved as: a Chrome trace, which Perfetto opens, and an SVG that stands alone.
 // Rule: a file needs nothing of the page, and holds no script.
 
-import { LETTERS, heart, nameOf, retell, runs, words } from './lanes.js';
+import { LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
 
 const REQUESTS = 1; // pid
 const PLACES = 2; // pid
@@ -31,8 +31,8 @@ export function chromeTrace(lanes, story) {
   const events = [
     ...slices.flatMap((all, lane) => all.map((slice) => ({ ...slice, ...at(lane), args: { nonce: lanes[lane].nonce } }))),
     ...kept.flatMap(({ tid, segments }) => segments.flatMap((segment) => keptSlice(segment, tid, lanes))),
-    ...steps.filter((step) => step.field || step.owners).map((step) => instant(step, lanes)),
-    ...flows(heart(steps, story), slices),
+    ...steps.filter(touches).map((step) => instant(step, lanes)),
+    ...flows(heart(steps, lanes, story), slices),
   ];
   return {
     traceEvents: [
@@ -83,15 +83,15 @@ function keptSlice({ from, to, owner, sure }, tid, lanes) {
 
 function instant(step, lanes) {
   const { field, values, checkpoint, error, judged } = step;
-  const args = field ? { field, nonce: lanes[step.lane].nonce } : { checkpoint, ...values, error, judged };
+  const args = values ? { checkpoint, ...values, error, judged } : { field, nonce: lanes[step.lane].nonce };
   return { ph: 'i', s: 't', cat: 'step', name: words(step, lanes), ...at(step.lane), ts: micro(step.at), args };
 }
 
-function flows({ read, writes }, slices) {
+function flows({ read, causes }, slices) {
   const end = (step) => ({ ...at(step.lane), ts: inside(micro(step.at), slices[step.lane]) });
-  return writes.flatMap((write, index) => {
-    const form = { cat: 'read', name: `${write.field} of another request`, id: index + 1 };
-    return [{ ph: 's', ...form, ...end(write) }, { ph: 'f', bp: 'e', ...form, ...end(read) }];
+  return causes.flatMap((cause, index) => {
+    const form = { cat: 'read', name: cause.field ? `${cause.field} of another request` : 'release', id: index + 1 };
+    return [{ ph: 's', ...form, ...end(cause) }, { ph: 'f', bp: 'e', ...form, ...end(read) }];
   });
 }
 
