@@ -17,16 +17,14 @@ from greenlane.demo.strategies import STRATEGIES, SharedObject
 LARGEST = 60_000
 
 
-def printed(program: str, *, patched: bool, seed: str) -> str:
-    launcher = ("-m", "gevent.monkey", "--module") if patched else ("-m",)
-    ran = subprocess.run(
-        [sys.executable, *launcher, "greenlane.demo.orders", program],
+def printed(*command: str, seed: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *command],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PYTHONHASHSEED": seed},
     )
-    return ran.stdout
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +33,28 @@ def documents() -> dict[str, str]:
 
 
 def test_it_is_the_same_in_every_process(documents: dict[str, str]) -> None:
-    """Byte for byte: patched or not, whatever the hashes and the addresses are."""
-    assert printed("two", patched=True, seed="1") == documents["two"]
-    assert printed("kept-alive", patched=False, seed="2") == documents["kept-alive"]
+    """Byte for byte, whatever the hashes and the addresses are."""
+    for name, seed in (("two", "1"), ("kept-alive", "2")):
+        ran = printed("-m", "greenlane.demo.orders", name, seed=seed)
+        assert (ran.stdout, ran.stderr) == (documents[name], "")
+
+
+PATCHING = """
+import runpy, sys
+from gevent import monkey
+def patch_all():
+    sys.stderr.write(" ".join(sorted(name for name in sys.modules if name.startswith("greenlane"))))
+monkey.patch_all = patch_all
+sys.argv = ["orders", "two"]
+runpy.run_module("greenlane.demo.orders", run_name="__main__")
+"""
+
+
+def test_it_patches_before_it_imports_anything(documents: dict[str, str]) -> None:
+    """What is imported by then are the packages on the way; and unpatched it is the same document."""
+    ran = printed("-c", PATCHING, seed="3")
+    assert ran.stderr.split() == ["greenlane", "greenlane.demo", "greenlane.demo.orders"]
+    assert ran.stdout == documents["two"]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -143,8 +143,8 @@ PARENT = """
 import os, subprocess, sys
 child = '''
 import signal
-from greenlane.demo.orders.__main__ import _end_with_parent
-_end_with_parent()
+from greenlane.demo.orders.__main__ import end_with_parent
+end_with_parent(30)
 print("ready", flush=True)
 signal.pause()
 '''

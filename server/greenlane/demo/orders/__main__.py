@@ -1,39 +1,50 @@
 """``python -m greenlane.demo.orders PROGRAM`` prints the document of a program, and ends.
 
 An exploration takes the place of its native thread's event loop, so it has a process of
-its own. The server starts it by gevent's launcher, which patches before anything of
-Greenlane is imported; by hand it may run unpatched, since the explorer and the strategies
-are the same in both.
+its own.
+
+Rule: nothing is imported here before gevent has replaced the standard library's blocking
+parts: see :mod:`greenlane.__main__`.
 """
 
-import ctypes
-import signal
-import sys
+import sys  # part of the interpreter: nothing to patch in it
 from typing import Final
-
-from greenlane.demo.orders.document import document
-from greenlane.demo.orders.process import LONGEST
-from greenlane.demo.orders.programs import PROGRAMS
 
 _PR_SET_PDEATHSIG: Final = 1
 """See prctl(2), which Linux alone has."""
 
 
 def main(arguments: list[str]) -> int:
-    """Print the document of the program that is named; return 2 where there is none of that name."""
+    """Patch, and print the document of the program that is named; return 2 where there is none such."""
+    from gevent import monkey
+
+    monkey.patch_all()
+
+    from greenlane.demo.orders.document import document
+    from greenlane.demo.orders.process import LONGEST
+    from greenlane.demo.orders.programs import PROGRAMS
+
     if len(arguments) != 1 or arguments[0] not in PROGRAMS:
         sys.stderr.write(f"usage: python -m greenlane.demo.orders {{{','.join(PROGRAMS)}}}\n")
         return 2
-    _end_with_parent()
+    end_with_parent(LONGEST)
     sys.stdout.write(document(PROGRAMS[arguments[0]]))
     return 0
 
 
-def _end_with_parent() -> None:
-    """Do not go on for nobody: end with the process that started this, and when it has given up."""
+def end_with_parent(longest: int) -> None:
+    """Do not go on for nobody: end with the process that started this, and when that has given up.
+
+    Args:
+        longest: seconds after which it has.
+
+    """
+    import ctypes
+    import signal
+
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    signal.alarm(LONGEST)
+    signal.alarm(longest)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,8 @@ class NotComputed(Exception):  # noqa: N818 - what is said of a program, as NoDa
 
 
 def command(program: str) -> Sequence[str]:
-    """Return the command line that prints the document of a program.
-
-    It goes by gevent's launcher, which patches before it imports anything.
-    """
-    return [sys.executable, "-m", "gevent.monkey", "--module", "greenlane.demo.orders", program]
+    """Return the command line that prints the document of a program."""
+    return [sys.executable, "-m", "greenlane.demo.orders", program]
 
 
 class Documents:
