@@ -16,7 +16,7 @@ from bench.servers import BY_NAME, GREENLANE, ROOT
 from bench.session import Session
 from bench.workloads import BY_NAME as WORKLOADS_BY_NAME
 
-PROGRAMS = {"lanes": "lanes", "orders": "interleave"}
+PROGRAMS = {"lanes": "lanes", "orders": "interleave", "live": "watching"}
 """Parts that are programs of their own, and their modules."""
 
 PARTS = (*WORKLOADS_BY_NAME, "flight", "locals", *PROGRAMS)
