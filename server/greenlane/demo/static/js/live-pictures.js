@@ -57,13 +57,33 @@ export class Rows {
 }
 
 /**
- * Draw how many were in flight over the last minute.
+ * Fit a canvas to its place, sharp on every screen, and read the colours of the style sheet. To be done
+ * again when either changes, and not for each picture: it makes the browser lay out the page.
  * @param {HTMLCanvasElement} canvas
+ * @returns {{pen: CanvasRenderingContext2D, width: number, height: number, colours: Record<string, string>}}
+ */
+export function fit(canvas) {
+  const width = canvas.clientWidth;
+  const scale = devicePixelRatio || 1;
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(HEIGHT * scale);
+  const pen = canvas.getContext('2d');
+  pen.scale(scale, scale);
+  pen.font = '12px system-ui, sans-serif';
+  const style = getComputedStyle(canvas);
+  const names = { bar: '--live-bar', green: '--green', ground: '--ground', ink: '--ink', line: '--line', soft: '--soft' };
+  const colours = Object.fromEntries(Object.entries(names).map(([name, property]) => [name, style.getPropertyValue(property).trim()]));
+  return { pen, width, height: HEIGHT, colours };
+}
+
+/**
+ * Draw how many were in flight over the last minute.
+ * @param {ReturnType<fit>} paper
  * @param {Array<{at: number, value: number}>} history - in order, on the page's clock
  * @param {number} now
  */
-export function drawHistory(canvas, history, now) {
-  const { pen, width, height, colours } = prepare(canvas);
+export function drawHistory({ pen, width, height, colours }, history, now) {
+  pen.clearRect(0, 0, width, height);
   const floor = height - FOOT;
   const top = ceiling(Math.max(...history.map(({ value }) => value)));
   const x = (at) => width - 1 - ((now - at) / MINUTE) * (width - 1);
@@ -106,13 +126,13 @@ function area(pen, run, x, y, colours) {
 
 /**
  * Draw the requests in flight: each as a bar that grows, or how many there are of each age.
- * @param {HTMLCanvasElement} canvas
+ * @param {ReturnType<fit>} paper
  * @param {{lanes: Array|null, ages: Array<number>}} snapshot
  * @param {Rows} rows
  * @param {number} now - on the page's clock
  */
-export function drawLanes(canvas, snapshot, rows, now) {
-  const paper = prepare(canvas);
+export function drawLanes(paper, snapshot, rows, now) {
+  paper.pen.clearRect(0, 0, paper.width, paper.height);
   if (snapshot.lanes) drawEach(paper, rows, now);
   else drawAges(paper, snapshot.ages);
 }
@@ -127,14 +147,16 @@ function drawEach({ pen, width, height, colours }, rows, now) {
     label(pen, TICKS[index], x(age), height - 4, index === DECADES.length - 1 ? 'right' : 'center');
   }
   const pitch = Math.min(18, floor / Math.max(1, rows.rows.length));
-  const thick = pitch > 3 ? pitch - Math.min(3, pitch / 4) : pitch;
+  const apart = Math.floor(Math.min(3, pitch / 2)); // px between bars
   for (const [row, lane] of rows.rows.entries()) {
     if (!lane) continue;
     pen.globalAlpha = lane.gone === null ? 1 : 0.35;
     pen.fillStyle = colours.bar;
     const length = Math.max(3, x((lane.gone ?? now) - lane.began));
-    pen.fillRect(0, row * pitch, length, thick);
-    if (pitch >= NAMED) name(pen, lane.name, length, row * pitch + thick / 2, width, colours);
+    const top = Math.round(row * pitch); // whole pixels: thin bars would be a blur
+    const thick = Math.max(1, Math.round((row + 1) * pitch) - top - apart);
+    pen.fillRect(0, top, length, thick);
+    if (pitch >= NAMED) name(pen, lane.name, length, top + thick / 2, width, colours);
   }
   pen.globalAlpha = 1;
 }
@@ -168,26 +190,6 @@ function drawAges({ pen, width, height, colours }, ages) {
   pen.textBaseline = 'alphabetic';
 }
 
-/** Clear the canvas, sharp on every screen, and read the colours of the style sheet. */
-function prepare(canvas) {
-  const width = canvas.clientWidth;
-  const height = HEIGHT;
-  const scale = devicePixelRatio || 1;
-  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
-  }
-  const pen = canvas.getContext('2d');
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  pen.font = '12px system-ui, sans-serif';
-  pen.lineWidth = 1;
-  const style = getComputedStyle(canvas);
-  const colour = (property) => style.getPropertyValue(property).trim();
-  const colours = { green: colour('--green'), bar: colour('--live-bar'), line: colour('--line'), soft: colour('--soft'), ink: colour('--ink'), ground: colour('--ground') };
-  return { pen, width, height, colours };
-}
-
 /** The next round number: 10, 20, 50, 100, ... */
 function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(10, value)));
@@ -195,6 +197,7 @@ function ceiling(value) {
 }
 
 function rule(pen, fromX, fromY, toX, toY) {
+  pen.lineWidth = 1;
   pen.beginPath();
   pen.moveTo(Math.round(fromX) + 0.5, Math.round(fromY) + 0.5);
   pen.lineTo(Math.round(toX) + 0.5, Math.round(toY) + 0.5);

@@ -3,10 +3,11 @@
 // Rule: figures come from the stream as they are; nothing is counted here.
 
 import { count, element, number, say } from './dom.js';
-import { AGES, drawHistory, drawLanes, Rows } from './live-pictures.js';
+import { AGES, drawHistory, drawLanes, fit, Rows } from './live-pictures.js';
 
 const MINUTE = 60_000;
 const TEXT_EVERY = 500; // ms: faster than that nobody reads
+const GROWTH = 80; // ms between two steps of a lane that grows: a screen's own rate shows no more
 const SILENCE = 3_000; // ms without a snapshot: the server sends three a second
 
 const UNANSWERED = 'The server does not answer. Trying again…';
@@ -109,10 +110,16 @@ class View {
     this.button = root.querySelector('button');
     this.status = root.querySelector('[role=status]');
     this.figures = root.querySelectorAll('[data-figure]');
+    this.now = root.querySelector('.live-now');
     this.kept = root.querySelector('tbody');
     this.cells = new Map();
-    this.pictures = { history: root.querySelector('[data-picture=history]'), lanes: root.querySelector('[data-picture=lanes]') };
-    this.words = { history: root.querySelector('[data-says=history]'), lanes: root.querySelector('[data-says=lanes]') };
+    this.pictures = {};
+    this.words = {};
+    for (const picture of ['history', 'lanes']) {
+      this.pictures[picture] = root.querySelector(`[data-picture=${picture}]`);
+      this.words[picture] = root.querySelector(`[data-says=${picture}]`);
+    }
+    this.papers = {};
     this.history = [];
     this.rows = new Rows();
     this.snapshot = null;
@@ -120,7 +127,7 @@ class View {
     this.frame = 0;
     this.still = matchMedia('(prefers-reduced-motion: reduce)');
     root.querySelector('.live-bar').hidden = false;
-    const again = () => this.redraw();
+    const again = () => this.fit();
     new ResizeObserver(again).observe(root);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', again);
   }
@@ -138,7 +145,6 @@ class View {
   take(snapshot) {
     const now = performance.now();
     this.snapshot = snapshot;
-    this.root.querySelector('.live-now').hidden = false;
     this.history.push({ at: now, value: snapshot.in_flight });
     while (now - this.history[0].at > MINUTE + 2_000) this.history.shift();
     if (snapshot.lanes) this.rows.take(snapshot.lanes, now);
@@ -146,7 +152,11 @@ class View {
       this.written = now;
       this.write(snapshot);
     }
-    drawHistory(this.pictures.history, this.history, now);
+    if (this.now.hidden) {
+      this.now.hidden = false;
+      this.fit();
+    }
+    drawHistory(this.papers.history, this.history, now);
     this.animate();
   }
 
@@ -156,17 +166,24 @@ class View {
     this.frame = 0;
   }
 
-  redraw() {
+  /** Draw anew, after the size or the colours have changed. */
+  fit() {
     if (!this.snapshot) return;
-    drawHistory(this.pictures.history, this.history, this.history.at(-1).at);
-    drawLanes(this.pictures.lanes, this.snapshot, this.rows, this.history.at(-1).at);
+    for (const [name, canvas] of Object.entries(this.pictures)) this.papers[name] = fit(canvas);
+    const now = this.history.at(-1).at;
+    drawHistory(this.papers.history, this.history, now);
+    drawLanes(this.papers.lanes, this.snapshot, this.rows, now);
   }
 
   /** Let the lanes grow between snapshots, until nothing is left that grows. */
   animate() {
     this.rest();
+    let drawn = -Infinity;
     const draw = (now) => {
-      drawLanes(this.pictures.lanes, this.snapshot, this.rows, now);
+      if (now - drawn >= GROWTH) {
+        drawLanes(this.papers.lanes, this.snapshot, this.rows, now);
+        drawn = now;
+      }
       const moving = this.snapshot.lanes && this.rows.used > 0 && !this.still.matches;
       this.frame = moving ? requestAnimationFrame(draw) : 0;
     };
