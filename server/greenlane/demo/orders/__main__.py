@@ -20,14 +20,16 @@ def main(arguments: list[str]) -> int:
 
     monkey.patch_all()
 
-    from greenlane.demo.orders.document import document
     from greenlane.demo.orders.process import LONGEST
+
+    end_with_parent(LONGEST)  # at once: the other imports take a while
+
+    from greenlane.demo.orders.document import document
     from greenlane.demo.orders.programs import PROGRAMS
 
     if len(arguments) != 1 or arguments[0] not in PROGRAMS:
         sys.stderr.write(f"usage: python -m greenlane.demo.orders {{{','.join(PROGRAMS)}}}\n")
         return 2
-    end_with_parent(LONGEST)
     sys.stdout.write(document(PROGRAMS[arguments[0]]))
     return 0
 
