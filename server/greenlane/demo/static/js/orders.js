@@ -66,8 +66,9 @@ function picture(body, whole) {
   const telling = whole.looks ? 'observed' : 'control';
   const shown = { strategy: whole.strategies.find(({ role }) => role === telling), order: 0 };
   const show = () => draw(view, whole, shown);
+  const { length } = whole.orders;
   const go = (order) => {
-    shown.order = Math.min(Math.max(order, 0), whole.orders.length - 1);
+    shown.order = (order + length) % length; // round and round: a button that ends would lose the focus
     show();
   };
 
@@ -84,7 +85,7 @@ function picture(body, whole) {
       show();
     });
   });
-  player(view, () => go((shown.order + 1) % whole.orders.length));
+  player(view, () => go(shown.order + 1));
   body.replaceChildren(...view.all);
   go(nextLeak(whole, shown.strategy, -1));
 }
@@ -163,8 +164,6 @@ function draw(view, whole, { strategy, order }) {
   say(view.label, `${place}: ${[...whole.orders[order]].join(' ')}`);
   view.slider.value = order;
   view.slider.setAttribute('aria-valuetext', `${place}: ${strategy.name} ${outcome}`);
-  view.previous.disabled = order === 0;
-  view.next.disabled = order === length - 1;
   view.leak.disabled = !strategy.fails;
   [...view.map.children].forEach((bar, index) => {
     bar.className = `${fails(whole, strategy, index) ? 'bad' : 'good'}${index === order ? ' here' : ''}`;
@@ -186,7 +185,9 @@ function drawStrategy(button, whole, strategy, chosen, order) {
   button.className = strategy.fails ? 'bad' : 'good';
   button.replaceChildren(
     element('span', { class: 'name' }, strategy.name),
+    ' ',
     element('span', { class: 'all' }, total(whole, strategy)),
+    ' ',
     element('span', { class: bad ? 'here bad' : 'here good' }, bad ? `${BAD} fails in this order` : `${GOOD} holds in this order`),
   );
 }
