@@ -162,12 +162,18 @@ def test_the_axis_says_the_time_since_the_race_began(page: Page) -> None:
 
 
 def test_a_place_owns_up_to_writers_that_are_not_shown(page: Page) -> None:
-    figure = draw(page, sample("unseen"), all_of_it=True)
+    drawn = sample("unseen")
+    figure = draw(page, drawn, all_of_it=True)
     shown = owners(figure, "the one object")
     assert "?" in shown
     # Nobody saw when A's was overwritten: B found it gone.
     assert "A?" in shown
     assert figure.locator(".segment.unsure").count() == sum(len(owner) == 2 for owner in shown)
+    # It is A's for sure until A's greenlet switches away for the first time.
+    x = scale(figure, drawn)
+    away = next(event[0] for event in drawn["lanes"][0]["events"] if event[1] == "away")
+    first = edges(figure.locator('.segment[data-owner="A?"] rect:first-child'))[0]
+    assert first[0] == pytest.approx(x(away), abs=0.1)
 
 
 def test_each_greenlet_has_a_place_of_its_own_under_local(page: Page) -> None:
@@ -175,6 +181,9 @@ def test_each_greenlet_has_a_place_of_its_own_under_local(page: Page) -> None:
     figure = draw(page, drawn, all_of_it=True)
     a, b = (lane["keeps"] for lane in drawn["lanes"])
     assert a != b
+    # The places lie between the lanes, each next to its own.
+    names = [name.partition(" (")[0] for name in figure.locator("svg .name").all_text_contents()]
+    assert names == ["request 1", f"kept in {a}", f"kept in {b}", "request 2"]
     assert set(owners(figure, a)) == {"A"}
     assert set(owners(figure, b)) == {"B"}
     assert figure.locator(".arrow").count() == 0
@@ -198,6 +207,13 @@ def test_the_arrow_leads_from_the_write_to_the_read_that_got_it(page: Page) -> N
     assert head
     assert end
     assert 0 <= head["y"] - (end["y"] + end["height"]) < 4  # just below the read
+
+
+def test_nobody_reads_what_is_written_later(page: Page) -> None:
+    drawn = sample("foreign")
+    before = draw(page, drawn).locator(".arrow path").first.get_attribute("d")
+    drawn["lanes"][1]["events"].insert(-1, [drawn["lanes"][1]["events"][-1][0], "wrote", "first"])
+    assert draw(page, drawn).locator(".arrow path").first.get_attribute("d") == before
 
 
 def test_a_torn_read_has_an_arrow_for_the_other_ones_field_alone(page: Page) -> None:
@@ -521,14 +537,19 @@ def check_flows(events: list[dict[str, Any]], flows: int) -> None:
 
 
 def test_a_saved_trace_survives_a_clock_that_cannot_tell_steps_apart(page: Page) -> None:
-    drawn = sample("foreign")
-    for lane in drawn["lanes"]:
+    coarse, late = sample("foreign"), sample("foreign")
+    for lane in coarse["lanes"]:
         for event in lane["events"]:
             event[0] = round(event[0])
-    events = trace(page, drawn)["traceEvents"]
-    slices = [e for e in events if e["ph"] == "X" and e["pid"] == 1 and e["tid"] == 1]
-    assert all(one["ts"] + one["dur"] <= two["ts"] for one, two in pairwise(slices))
-    assert sum(e["ph"] == "f" for e in events) == 2
+    for lane in late["lanes"]:
+        # A step at the very moment at which its greenlet switches away.
+        for step, following in pairwise(lane["events"]):
+            if following[1] == "away" and step[1] != "back":
+                step[0] = following[0]
+    for drawn in (coarse, late):
+        saved = trace(page, drawn)
+        check_format(saved)
+        check_flows(saved["traceEvents"], 2)
 
 
 def test_a_saved_picture_stands_alone_in_the_light_colours(visit: "Visit") -> None:
