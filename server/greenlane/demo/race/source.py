@@ -6,6 +6,7 @@ Must not import the views.
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import greenlane
@@ -40,6 +41,7 @@ def _own(kind: type | None) -> Iterator[type]:
         yield from (each for each in kind.__mro__ if each.__module__.startswith("greenlane.demo"))
 
 
+@cache  # to find a class, inspect parses its whole module: some 10 ms, in which nobody else runs
 def _piece(kind: type) -> Piece:
     lines, number = inspect.getsourcelines(kind)
     file = Path(inspect.getfile(kind)).relative_to(_ROOT)

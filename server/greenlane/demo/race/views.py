@@ -6,7 +6,7 @@ Must not import the site, which mounts these.
 import json
 from collections.abc import Callable, Generator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
@@ -33,6 +33,11 @@ from greenlane.demo.tokens import check_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+_UNREACHED: Final = (
+    "This came over a Unix socket, and the load test of a race needs an address: "
+    "start a server that has one, with --port."
+)
 
 
 class RacePage:
@@ -67,7 +72,10 @@ class RacePage:
             return _refused(error)
         if self._running is not None:
             return _busy()
-        race = self._running = Race(entry, _own_address(request.environ), self.arenas, self._draining)
+        address = _own_address(request.environ)
+        if address is None:
+            return error_response(ServiceUnavailable(_UNREACHED))
+        race = self._running = Race(entry, address, self.arenas, self._draining)
         lines = self._lines(race)
         if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
             encoded = (json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
@@ -114,12 +122,14 @@ def _busy() -> BaseResponse:
     )
 
 
-def _own_address(environ: "WSGIEnvironment") -> str:
-    """Return where this server is reached from its own machine.
+def _own_address(environ: "WSGIEnvironment") -> str | None:
+    """Return where this demonstration is reached from its own machine; None by no address at all.
 
     What proxies said of the request does not count: see :class:`greenlane.ops.TrustedProxies`.
     """
     own = environ | environ.get("werkzeug.proxy_fix.orig", {})
+    if own.get("REMOTE_ADDR") == "":  # it came over a Unix socket
+        return None
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(own["SERVER_NAME"], own["SERVER_NAME"])  # noqa: S104
     host = f"[{host}]" if ":" in host else host
-    return f"{own['wsgi.url_scheme']}://{host}:{own['SERVER_PORT']}"
+    return f"{own['wsgi.url_scheme']}://{host}:{own['SERVER_PORT']}{own.get('SCRIPT_NAME') or ''}"

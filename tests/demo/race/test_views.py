@@ -1,0 +1,225 @@
+"""The views of a race, as far as none is run: how one is refused, and the source of what can be raced."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.test import EnvironBuilder, TestResponse
+
+from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.race import views
+from greenlane.demo.race.entry import DEFAULTS, choices
+from greenlane.demo.race.source import source_of
+
+if TYPE_CHECKING:
+    from tests.demo.conftest import ClosingClient
+
+LINES = "application/x-ndjson"
+
+
+@pytest.fixture
+def token(client: "ClosingClient") -> str:
+    """The token of the client's session."""
+    text = client.get("/").get_data(as_text=True)
+    return text.partition('name="token" value="')[2].partition('"')[0]
+
+
+def post(client: "ClosingClient", accept: str = LINES, **fields: str) -> TestResponse:
+    headers = {"Accept": accept}
+    return client.post("/race", data=DEFAULTS | fields, headers=headers)
+
+
+def document(response: TestResponse) -> Any:
+    assert response.content_type == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    return json.loads(response.get_data())
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of the races that begin: none is run."""
+    addresses: list[str] = []
+
+    def race(_entry: object, address: str, *_: object) -> None:
+        addresses.append(address)
+        raise AssertionError("a race has begun")
+
+    monkeypatch.setattr(views, "Race", race)
+    return addresses
+
+
+# Who may start one
+
+
+@pytest.mark.parametrize("given", ["", "x" * 32])
+def test_without_the_token_of_the_session_there_is_none(
+    client: "ClosingClient", token: str, started: list[str], given: str
+) -> None:
+    assert token
+    response = post(client, token=given)
+    assert (response.status_code, started) == (403, [])
+    assert "load the page again" in document(response)["error"]
+
+
+def test_without_a_session_there_is_none(client: "ClosingClient", started: list[str]) -> None:
+    assert (post(client).status_code, started) == (403, [])
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://elsewhere.test"}, {"Sec-Fetch-Site": "cross-site"}], ids=str
+)
+def test_another_site_cannot_start_one(
+    client: "ClosingClient", token: str, started: list[str], headers: dict[str, str]
+) -> None:
+    form = DEFAULTS | {"token": token}
+    response = client.post("/race", data=form, headers={"Accept": LINES} | headers)
+    assert (response.status_code, started) == (403, [])
+    assert "another site" in document(response)["error"]
+
+
+def test_a_person_without_scripts_is_told_on_a_page(client: "ClosingClient") -> None:
+    response = post(client, accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    assert response.status_code == 403
+    assert response.content_type == "text/html; charset=utf-8"
+    assert "load the page again" in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_it_is_started_by_post_alone(client: "ClosingClient", method: str) -> None:
+    response = client.open("/race", method=method)
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("hazard", "nothing", "there is no hazard 'nothing'"),
+        ("hazard", "desync", "needs a server of its own"),
+        ("strategy", "<b>", "there is no strategy '<b>'"),
+        ("beside", "nothing", "there is no strategy 'nothing'"),
+        ("requests", "2001", "must be a whole number from 1 to 2,000"),
+        ("at_once", "0", "must be a whole number from 1 to 500"),
+        ("hops", "17", "must be a whole number from 1 to 16"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(
+    client: "ClosingClient", token: str, started: list[str], field: str, value: str, reason: str
+) -> None:
+    response = post(client, token=token, **{field: value})
+    assert (response.status_code, started) == (400, [])
+    told = document(response)
+    assert told["parameter"] == field
+    assert told["error"].startswith(f"{field}: ")
+    assert reason in told["error"]
+
+
+def test_a_form_that_is_too_long_is_refused(client: "ClosingClient", token: str, started: list[str]) -> None:
+    response = post(client, token=token, more="x" * 20_000)
+    assert (response.status_code, started) == (413, [])
+
+
+def test_over_a_unix_socket_there_is_none_and_it_says_why(
+    client: "ClosingClient", token: str, started: list[str]
+) -> None:
+    response = client.post(
+        "/race",
+        data=DEFAULTS | {"token": token},
+        headers={"Accept": LINES},
+        environ_overrides={"REMOTE_ADDR": ""},
+    )
+    assert (response.status_code, started) == (503, [])
+    assert "Unix socket" in document(response)["error"]
+
+
+# Where the load is sent to
+
+
+@pytest.mark.parametrize(
+    ("environ", "address"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"SERVER_NAME": "0.0.0.0"}, "http://127.0.0.1:8000"),
+        ({"SERVER_NAME": ""}, "http://127.0.0.1:8000"),
+        ({"SERVER_NAME": "::"}, "http://[::1]:8000"),
+        ({"SERVER_NAME": "::1"}, "http://[::1]:8000"),
+        ({"SERVER_NAME": "greenlane.test"}, "http://greenlane.test:8000"),
+        ({"wsgi.url_scheme": "https", "SERVER_PORT": "8443"}, "https://127.0.0.1:8443"),
+        ({"SCRIPT_NAME": "/below"}, "http://127.0.0.1:8000/below"),
+        ({"HTTP_HOST": "elsewhere.test"}, "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_load_goes_to_this_server_whatever_the_client_calls_it(
+    environ: dict[str, str], address: str
+) -> None:
+    assert views._own_address(_environ(**environ)) == address
+
+
+def test_what_a_proxy_said_is_not_where_this_server_is() -> None:
+    """As ``ProxyFix`` leaves it: ``TrustedProxies`` calls it."""
+    own = {
+        "REMOTE_ADDR": "10.0.0.1",
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "127.0.0.1:8000",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SCRIPT_NAME": "",
+    }
+    told = {
+        "REMOTE_ADDR": "",
+        "wsgi.url_scheme": "https",
+        "SERVER_NAME": "greenlane.test",
+        "SERVER_PORT": "443",
+        "SCRIPT_NAME": "/below",
+    }
+    environ = _environ(**told) | {"werkzeug.proxy_fix.orig": own}
+    assert views._own_address(environ) == "http://127.0.0.1:8000"
+    assert views._own_address(environ | {"werkzeug.proxy_fix.orig": own | {"REMOTE_ADDR": ""}}) is None
+
+
+def _environ(**changed: str) -> dict[str, Any]:
+    builder = EnvironBuilder("/race", "http://127.0.0.1:8000")
+    environ = builder.get_environ() | {"REMOTE_ADDR": "127.0.0.1"} | changed
+    builder.close()
+    return environ
+
+
+# The source
+
+
+def test_the_source_of_all_that_can_be_raced_is_shown(client: "ClosingClient") -> None:
+    for hazard in HAZARDS:
+        for name in choices(hazard):
+            response = client.get(f"/source/{hazard.name}/{name}", headers={"Accept": "application/json"})
+            assert response.status_code == 200
+            pieces = [(piece.file, piece.line, piece.text) for piece in source_of(hazard, name)]
+            assert [tuple(piece.values()) for piece in response.get_json()["pieces"]] == pieces
+
+
+def test_the_source_can_be_read_without_scripts(client: "ClosingClient") -> None:
+    response = client.get("/source/shared-object/thread-ident")
+    assert response.content_type == "text/html; charset=utf-8"
+    text = response.get_data(as_text=True)
+    assert "class ThreadIdent(_Keyed):" in text
+    assert "greenlane/demo/strategies.py, line" in text
+    assert "by the native thread&#39;s ident" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing/local",
+        "shared-object/nothing",
+        "desync/broken",
+        "shared-object/__class__",
+        "blind-generator/local",
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_there_is_no_source_of_anything_else(client: "ClosingClient", path: str, accept: str) -> None:
+    response = client.get(f"/source/{path}", headers={"Accept": accept})
+    assert response.status_code == 404
+    assert (response.content_type == "application/json") == (accept == "application/json")
