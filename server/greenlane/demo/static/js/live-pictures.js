@@ -5,6 +5,7 @@ import { number } from './dom.js';
 
 const HEIGHT = 220;
 const FOOT = 20; // px below, for the axis
+const HEAD = 3; // px above the first lane, so that its name has room
 const MINUTE = 60_000;
 const GAP = 1_500; // ms: nobody watched in between
 const GONE = 400; // ms that a lane which has ended is still shown
@@ -146,15 +147,15 @@ function drawEach({ pen, width, height, colours }, rows, now) {
     rule(pen, x(age), 0, x(age), floor);
     label(pen, TICKS[index], x(age), height - 4, index === DECADES.length - 1 ? 'right' : 'center');
   }
-  const pitch = Math.min(18, floor / Math.max(1, rows.rows.length));
+  const pitch = Math.min(18, (floor - HEAD) / Math.max(1, rows.rows.length));
   const apart = Math.floor(Math.min(3, pitch / 2)); // px between bars
   for (const [row, lane] of rows.rows.entries()) {
     if (!lane) continue;
     pen.globalAlpha = lane.gone === null ? 1 : 0.35;
     pen.fillStyle = colours.bar;
     const length = Math.max(3, x((lane.gone ?? now) - lane.began));
-    const top = Math.round(row * pitch); // whole pixels: thin bars would be a blur
-    const thick = Math.max(1, Math.round((row + 1) * pitch) - top - apart);
+    const top = HEAD + Math.round(row * pitch); // whole pixels: thin bars would be a blur
+    const thick = Math.max(1, HEAD + Math.round((row + 1) * pitch) - top - apart);
     pen.fillRect(0, top, length, thick);
     if (pitch >= NAMED) name(pen, lane.name, length, top + thick / 2, width, colours);
   }
