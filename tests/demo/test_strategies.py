@@ -123,9 +123,9 @@ def test_release_forgets_both_fields_and_may_be_repeated(name: str) -> None:
 
 
 def places(strategy: Strategy) -> tuple[set[str | None], Stored]:
-    """Let alice and then bob write a field; return where their data is, and what lies there when both have."""
+    """Let alice and then bob write a field; return where their data is, and what lies there then."""
     lane = lane_of(strategy)
-    alice_wrote, both_wrote, looked = Event(), Event(), Event()
+    begin, alice_wrote, both_wrote, looked = Event(), Event(), Event(), Event()
 
     def visit(name: str, turn: Event, then: Event) -> str | None:
         with lane():
@@ -136,7 +136,6 @@ def places(strategy: Strategy) -> tuple[set[str | None], Stored]:
             return strategy.lane()
 
     bob = gevent.spawn(visit, "bob", alice_wrote, both_wrote)
-    begin = Event()
     alice = gevent.spawn(visit, "alice", begin, alice_wrote)
     begin.set()
     assert both_wrote.wait(5)
