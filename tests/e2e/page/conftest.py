@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Process, Run
@@ -27,12 +35,15 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
 )
 TIMEOUT_MS = 20_000
+WIDE = {"width": 1280, "height": 900}
 AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
 # What is a fault by WCAG 2.2 AA, and what axe-core's authors hold for good practice besides.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 Visit = Callable[..., Page]
-Axe = Callable[[Page], list[str]]
+Axe = Callable[..., list[str]]
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 class Watch:
@@ -91,6 +102,10 @@ def server(launch: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Process"
 @pytest.fixture
 def watch(server: "Process") -> Iterator[Watch]:
     """What must not happen in a page: a test that provokes it says so, by `watch.expect(...)`."""
+    yield from _watching(server)
+
+
+def _watching(server: "Process") -> Iterator[Watch]:
     watching = Watch(lambda: server.where)
     yield watching
     assert watching.faults == []
@@ -102,6 +117,10 @@ def visit(browser: Browser, server: "Process", watch: Watch) -> Iterator[Visit]:
 
     Besides Playwright's options for a context, ``path`` is what is opened; None opens nothing yet.
     """
+    yield from _visiting(browser, server, watch)
+
+
+def _visiting(browser: Browser, server: "Process", watch: Watch) -> Iterator[Visit]:
     contexts: list[BrowserContext] = []
 
     def open_page(path: str | None = "/", **options: Any) -> Page:
@@ -122,19 +141,30 @@ def visit(browser: Browser, server: "Process", watch: Watch) -> Iterator[Visit]:
 @pytest.fixture
 def page(visit: Visit) -> Page:
     """The page, as somebody with a wide screen sees it."""
-    return visit(viewport={"width": 1280, "height": 900})
+    return visit(viewport=WIDE)
+
+
+@pytest.fixture(scope="module")
+def kept_page(browser: Browser, server: "Process") -> Iterator[Page]:
+    """The same, but one for a module: for what takes long to bring about, and what only looks at it."""
+    for watch in _watching(server):
+        for visit in _visiting(browser, server, watch):
+            yield visit(viewport=WIDE)
 
 
 @pytest.fixture(scope="session")
 def axe() -> Axe:
-    """What axe-core holds against a page, a line an element: `axe(page)`; skips where it is not installed."""
+    """What axe-core holds against a page, a line an element, or against a part of it: `axe(page, "main")`.
+
+    Skips where it is not installed.
+    """
     if not AXE.exists():
         pytest.skip("axe-core is not installed: `npm ci` in tests/e2e/page")
     program = AXE.read_text()
 
-    def run(page: Page) -> list[str]:
+    def run(page: Page, part: str = "html") -> list[str]:
         page.evaluate(program)  # a script element would be against the policy, which holds here too
-        found = page.evaluate("rules => axe.run({runOnly: rules})", list(RULES))
+        found = page.evaluate("([part, rules]) => axe.run(part, {runOnly: rules})", [part, list(RULES)])
         return [
             f"{rule['id']} ({rule['impact']}): {' '.join(map(str, node['target']))}: {node['failureSummary']}"
             for rule in found["violations"]
