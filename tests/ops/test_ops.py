@@ -125,6 +125,7 @@ def test_a_request_is_in_flight_until_its_response_is_closed() -> None:
         first.close()  # type: ignore[attr-defined]
         assert ops.in_flight == 1
     second.close()  # type: ignore[attr-defined]
+    call(ops).close()  # type: ignore[attr-defined]
     assert figures(ops)["greenlane_requests_in_flight"] == 0
     assert figures(ops)["greenlane_requests_in_flight_peak"] == 2
 

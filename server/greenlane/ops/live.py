@@ -159,8 +159,6 @@ class Live:
     def _rate(self, now: float) -> float | None:
         """Requests a second, over the last second or so; None while nobody watched before."""
         past = self._requests
-        if past and now - past[-1][0] > 2 * PERIOD + 1:
-            past.clear()
         past.append((now, self._ops.requests))
         while now - past[0][0] > 1 + PERIOD / 2:
             past.popleft()
