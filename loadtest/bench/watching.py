@@ -29,7 +29,7 @@ from bench.servers import BY_NAME, GREENLANE, ROOT, Start
 
 IN_FLIGHT = (0, 2_000, 5_000)
 
-NAP = 20.0
+NAP = 60.0
 """Seconds that each request lasts: few come and go, so that a watcher's share is not lost among theirs."""
 
 _SETTLED = 2.0
