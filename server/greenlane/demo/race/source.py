@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import greenlane
 from greenlane.demo.hazards.hazard import Hazard, Kept, OfApp, Variant
 from greenlane.demo.keeper import Keeper
 from greenlane.demo.strategies import STRATEGIES, Strategy
 
-_ROOT = Path(inspect.getfile(greenlane)).parent.parent
+#: The folder that the package lies in: files are named from there.
+_ROOT = Path(__file__).parents[3]
 
 #: What every strategy or variant is: tells nothing of the one at hand.
 _COMMON = frozenset({Strategy, Keeper, Kept, OfApp, Variant, object})
