@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run tour test exhaustive fuzz loadtest matrix locust containers check install behaviours pictures bench soak lock clean
+.PHONY: help run tour test exhaustive fuzz loadtest matrix locust containers check install behaviours pictures screenshots bench soak lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12         the Python that makes .venv"
 	@echo "  HOST=127.0.0.1 PORT=8000  where run serves, and what locust loads"
@@ -59,6 +59,9 @@ pictures: $(VENV)/.ready ## write what docs/ shows of the program: a request's j
 	@$(BIN)/python -m greenlane.demo.journey docs
 	@$(BIN)/python -m greenlane.demo.hazards docs
 	@$(BIN)/python -m crosstalk.matrix.publish README.md docs/matrix.json
+
+screenshots: $(VENV)/.ready-dev ## write the README's pictures of the page, from the running program (maintainers; needs Chromium)
+	@$(BIN)/python -m pytest -q tests/e2e/page/screenshots.py
 
 bench: $(VENV)/.ready ## the benchmarks: beside other servers and Locals; what lanes and orders cost
 	@cd loadtest && ../$(BIN)/python -m bench $(ARGS)
