@@ -83,6 +83,7 @@ class Race:
                     if line["kind"] in ("end", "error"):
                         return
                 if reason := self._reason_to_stop():
+                    load.end()  # at once: it has no reason to end by itself
                     yield _error(reason)
                     return
                 yield from self._tick_if_due()
