@@ -355,6 +355,16 @@ def test_a_server_that_stops_ends_the_race_and_says_so(run: "Run") -> None:
     assert "Traceback" not in process.errors()
 
 
+def test_a_load_does_not_outlive_a_server_that_is_killed(run: "Run", wait_until: "WaitUntil") -> None:
+    process = run()
+    with visitor_of(process).starting(LONG) as response:
+        until(response, "request")
+        (load,) = load_of(process)
+        process.tell(signal.SIGKILL)
+        process.exit_code()
+        wait_until(lambda: not load.is_running(), "the load has ended")
+
+
 # Where it runs
 
 
