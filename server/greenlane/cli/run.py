@@ -54,7 +54,9 @@ _NEXT_STEPS = """\
 @click.argument("target", metavar="[MODULE:APP]", required=False)
 @place_options
 @proxy_options
-@click.option("--ops", "with_ops", is_flag=True, help="Answer /metrics and /healthz in front of MODULE:APP.")
+@click.option(
+    "--ops", "with_ops", is_flag=True, help="Answer /metrics, /healthz and /live before MODULE:APP."
+)
 @click.option("--allow-remote", is_flag=True, help="Let the demonstration listen beyond this machine.")
 @click.option(
     "--access-log",

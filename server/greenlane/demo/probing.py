@@ -29,7 +29,7 @@ def with_probes(app: App, hazards: Iterable[Hazard] = HAZARDS, watch: Watch | No
         watch: is told each step of each probe.
 
     Returns:
-        ``app`` behind ``/metrics`` and ``/healthz``.
+        ``app`` behind ``/metrics``, ``/healthz`` and ``/live``.
 
     """
     strategies = make_strategies()

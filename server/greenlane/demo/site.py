@@ -47,7 +47,7 @@ SECURITY_HEADERS: Final = (
 
 
 def create_demo(*, secret_key: str | None = None, database_url: str | None = None) -> Ops:
-    """Make the demonstration: its App, wrapped in ``/metrics`` and ``/healthz``.
+    """Make the demonstration: its App, wrapped in ``/metrics``, ``/healthz`` and ``/live``.
 
     May be called several times in a process; each demonstration has its own state.
 

@@ -1,4 +1,4 @@
-"""What an operator asks of a running server: `/metrics` and `/healthz`.
+"""What an operator asks of a running server: `/metrics`, `/healthz` and `/live`.
 
 Rule: middleware around any WSGI application: always on around the
 demonstration, and opt-in for other applications (`--ops`), so that it never
