@@ -36,6 +36,7 @@ def reply(
         ("Cache-Control", "no-store"),
         ("Content-Type", content_type),
         ("Content-Length", str(len(body))),
+        ("X-Content-Type-Options", "nosniff"),
         *more,
     ]
     start_response(status, headers)
