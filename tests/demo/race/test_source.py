@@ -1,6 +1,6 @@
 """The source that stands beside a race: what the files have, from the classes that run."""
 
-import linecache
+import inspect
 from pathlib import Path
 
 import pytest
@@ -44,5 +44,5 @@ def test_what_is_inherited_is_shown_after_it() -> None:
 def test_it_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """To look for a class in a file takes long, and all other requests wait."""
     first = source_of(SHARED, "local")
-    monkeypatch.setattr(linecache, "getlines", None)
+    monkeypatch.setattr(inspect, "getsourcelines", None)
     assert source_of(SHARED, "local") == first

@@ -116,8 +116,14 @@ def test_who_overwrote_first_is_shown_besides_who_was_read(scene: "Scene") -> No
     )
 
 
-def test_who_only_writes_into_another_place_overwrote_nothing(scene: "Scene") -> None:
-    """The strategies of one cell may have a place for each greenlet: another's write is no overwriting."""
+def test_who_writes_into_another_place_overwrites_nothing(scene: "Scene") -> None:
+    a = scene.request("a", "gevent-local").began().wrote()
+    scene.request("b", "gevent-local").began().wrote()
+    a.connection.do(lambda: scene.keepers["gevent-local"].write("first", "stranger"))
+    assert shown(a.read().story("torn")) == ["a"]
+
+
+def test_who_has_not_written_may_read_what_is_not_its_own(scene: "Scene") -> None:
     first = scene.request("a", "gevent-local").began().wrote().ended()
     reader = scene.request("b", "gevent-local", first.connection).began()
     scene.request("c", "gevent-local").began().wrote()
