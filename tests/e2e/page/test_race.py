@@ -286,6 +286,15 @@ def test_a_closed_page_ends_its_race_within_a_second(
     assert time.monotonic() - closed < 1.0
 
 
+def test_a_reply_that_ends_early_is_no_verdict(page: Page) -> None:
+    """As a balancer may end it that loses the server, without a word."""
+    tick = '{"kind":"tick","elapsed":0.1,"in_flight":4,"peak":4,"native_threads":1,"finished":0}\n'
+    page.route("**/race", lambda route: route.fulfill(content_type="application/x-ndjson", body=tick))
+    button(page, "Run").click()
+    expect(page.get_by_role("status").first).to_contain_text("the race has no verdict")
+    expect(button(page, "Run")).to_be_enabled()
+
+
 @pytest.mark.parametrize(("name", "value"), [("Requests", "2001"), ("Requests", "0"), ("At once", "501")])
 def test_too_much_is_not_even_sent(page: Page, name: str, value: str) -> None:
     choose(page, "local")
