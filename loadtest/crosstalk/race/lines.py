@@ -142,4 +142,5 @@ def _verdict(raced: Raced) -> dict[str, Any]:
         "processes": len({process for process, _thread in tally.threads}),
         "overlapped": tally.overlapped,
         "control": raced.entry.is_control,
+        "caught": raced.caught,
     }

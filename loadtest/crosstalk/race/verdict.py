@@ -35,6 +35,11 @@ class Raced:
         """The cell's name."""
         return self.entry.cell.key
 
+    @property
+    def caught(self) -> bool:
+        """Whether something that is known to be broken showed what it has to show."""
+        return self.entry.is_control and self.outcome in self.entry.cell.expected
+
 
 def judge(
     race: Race, tallies: Mapping[str, Tally], left: Left, counted: frozenset[str] = frozenset()

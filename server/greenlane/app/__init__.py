@@ -10,7 +10,7 @@ package alone. It knows nothing of the server.
 """
 
 from greenlane.app.app import App
-from greenlane.app.appcontext import AppContext, counts
+from greenlane.app.appcontext import AppContext, Counts, counts
 from greenlane.app.carrying import copy_current_request_context
 from greenlane.app.client import Client
 from greenlane.app.config import Config
@@ -36,6 +36,7 @@ __all__ = [
     "AppContext",
     "Client",
     "Config",
+    "Counts",
     "Request",
     "RequestContext",
     "Response",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """Contexts pushed and popped since the process started. At idle, each pair is equal."""
+    """Contexts pushed and popped so far. At idle, each pair is equal."""
 
     request_pushed: int = 0
     request_popped: int = 0
@@ -27,6 +27,7 @@ class Counts:
 
 
 counts = Counts()
+"""Those of the whole process; each App has its own besides."""
 
 
 class AppContext:
@@ -55,6 +56,7 @@ class AppContext:
         app_stack.push(self)
         self._pushes += 1
         counts.app_pushed += 1
+        self.app.counts.app_pushed += 1
 
     def pop(self, exc: BaseException | None = None) -> None:
         """Take this context off the stack; at the last pop, run the teardown functions.
@@ -95,6 +97,7 @@ class AppContext:
             call_each(functions, self, depths(), exc, errors)
         take_off(app_stack, self, errors)
         counts.app_popped += 1
+        self.app.counts.app_popped += 1
 
     def __enter__(self) -> "AppContext":
         self.push()

@@ -268,6 +268,7 @@ class RequestContext:
         lane = lane_of(request_stack)
         self._pushes.append(_Push(lane, len(request_stack.push(self)), depth, used, implicit))
         counts.request_pushed += 1
+        self.app.counts.request_pushed += 1
 
     def copy(self) -> "RequestContext":
         """Make another context for this request, to be pushed in another lane.
@@ -352,6 +353,7 @@ class RequestContext:
         take_off(request_stack, self, errors)
         implicit = self._pushes.pop().implicit
         counts.request_popped += 1
+        self.app.counts.request_popped += 1
         if implicit is not None:
             implicit.leave(exc, errors, teardown)
 

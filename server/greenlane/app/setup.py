@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import Rule
 
+from greenlane.app.appcontext import Counts
 from greenlane.app.config import DEFAULTS, Config
 from greenlane.app.routing import AppMap
 
@@ -41,6 +42,9 @@ class Setup:
     Everything here may be used until the first request, and raises AssertionError
     afterwards: a route or a hook that is added then would reach only some requests.
 
+    Attributes:
+        counts: the contexts of this App that were pushed and popped.
+
     """
 
     def __init__(self, import_name: str) -> None:
@@ -56,6 +60,7 @@ class Setup:
         # By status code, None for handlers of exception classes, then by class.
         self.error_handlers: dict[int | None, dict[type[Exception], ErrorHandler]] = {}
         self.got_first_request = False
+        self.counts = Counts()
 
     # Settings
 

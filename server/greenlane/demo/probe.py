@@ -98,6 +98,9 @@ class Watch:
     def read(self, probe: "Probe", read: Reading, error: str | None) -> None:
         """A probe has read back, at a checkpoint."""
 
+    def reported(self, probe: "Probe") -> None:
+        """A probe has read all that it was to read."""
+
     def released(self, probe: "Probe") -> None:
         """A probe has dropped what was held for it, as its last step."""
 
@@ -194,6 +197,7 @@ class Probe:
 
     def report(self, checkpoints: list[Checkpoint]) -> Report:
         """Return the reply with ``checkpoints``, which is empty where they were sent before it."""
+        self._kit.watch.reported(self)
         return {
             "strategy": self.name,
             "found": self._found,

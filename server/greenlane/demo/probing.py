@@ -7,7 +7,7 @@ Must not import the site.
 
 from collections.abc import Iterable
 
-from greenlane.app import App
+from greenlane.app import App, Counts, counts
 from greenlane.context import LocalManager
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Hazard
@@ -20,27 +20,30 @@ from greenlane.demo.views import Views
 from greenlane.ops import Ops
 
 
-def with_probes(app: App, hazards: Iterable[Hazard] = HAZARDS, watch: Watch | None = None) -> Ops:
+def with_probes(
+    app: App, hazards: Iterable[Hazard] = HAZARDS, watch: Watch | None = None, counted: Counts = counts
+) -> Ops:
     """Mount strategies and hazards on ``app``, each with storage of its own.
 
     Args:
         app: gets the views, and the middleware that they need.
         hazards: which ones.
         watch: is told each step of each probe.
+        counted: whose contexts are told of: by default all of the process.
 
     Returns:
         ``app`` behind ``/metrics``, ``/healthz`` and ``/live``.
 
     """
-    strategies = make_strategies()
+    strategies = make_strategies(counted)
     kept_in_locals = {
         name: strategy.local for name, strategy in strategies.items() if isinstance(strategy, KeptInLocal)
     }
     app.config["MAX_CONTENT_LENGTH"] = MAX_CONTENT_LENGTH
-    ops = Ops(app, locals=kept_in_locals)
+    ops = Ops(app, locals=kept_in_locals, counts=counted)
     kit = Kit(Switcher(), Turns(), in_flight=lambda: ops.in_flight, watch=watch or Watch())
     Views(strategies, kit).mount(app)
-    site = HazardSite(kit, hazards)
+    site = HazardSite(kit, hazards, counted)
     site.mount(app)
     ops.register(LeftCollector(site))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)

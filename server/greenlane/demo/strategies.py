@@ -20,7 +20,7 @@ from gevent.local import local as gevent_local
 from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
-from greenlane.app import app_stack, copy_current_request_context, counts, g, request
+from greenlane.app import Counts, app_stack, copy_current_request_context, counts, g, request
 from greenlane.app.globals import Globals
 from greenlane.context import Local, release_local
 from greenlane.demo.carriers import read_carriers
@@ -232,6 +232,10 @@ class ContextOfRequest(Strategy):
 
     Besides what it wrote to ``g`` it reads, through the ``request`` proxy, each
     carrier of the nonce that the request has.
+
+    Args:
+        counted: where the contexts that are open are counted.
+
     """
 
     name = "context"
@@ -240,7 +244,8 @@ class ContextOfRequest(Strategy):
     shares = "Nothing: each request has a g of its own, on a stack in its greenlet's own lane."
     locals = ("request_stack", "app_stack")
 
-    def __init__(self) -> None:
+    def __init__(self, counted: Counts = counts) -> None:
+        self._counted = counted
         self._numbers = count(1)
 
     def write(self, field: str, value: str) -> None:
@@ -258,7 +263,8 @@ class ContextOfRequest(Strategy):
 
     def entries(self) -> int:
         """Return how many contexts were pushed and not popped: a dead greenlet's are on no stack."""
-        return counts.request_pushed - counts.request_popped + counts.app_pushed - counts.app_popped
+        counted = self._counted
+        return counted.request_pushed - counted.request_popped + counted.app_pushed - counted.app_popped
 
     def lane(self) -> str | None:
         """Name the current ``g``: by a number, since one greenlet has several, one after another."""
@@ -474,6 +480,12 @@ STRATEGIES: Final[tuple[type[Strategy], ...]] = (
 )
 
 
-def make_strategies() -> dict[str, Strategy]:
-    """Make one of each, by name, for one demonstration."""
-    return {strategy.name: strategy() for strategy in STRATEGIES}
+def make_strategies(counted: Counts = counts) -> dict[str, Strategy]:
+    """Make one of each, by name, for one demonstration.
+
+    Args:
+        counted: where contexts are counted; by default all of the process.
+
+    """
+    made = {strategy.name: strategy() for strategy in STRATEGIES}
+    return made | {ContextOfRequest.name: ContextOfRequest(counted)}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
-from greenlane.app.appcontext import counts
 from greenlane.ops.meter import meter
 from greenlane.ops.process import living_greenlets, native_threads, resident_memory
 from greenlane.ops.replies import reply
@@ -140,8 +139,8 @@ class Live:
             "native_threads": native_threads(),
             "connections": ops.connections,
             "contexts": {
-                "request": counts.request_pushed - counts.request_popped,
-                "application": counts.app_pushed - counts.app_popped,
+                "request": ops.counts.request_pushed - ops.counts.request_popped,
+                "application": ops.counts.app_pushed - ops.counts.app_popped,
             },
             "entries": {name: len(local.__storage__) for name, local in ops.locals.items()},
             "switches_per_second": None if rate is None else round(rate),

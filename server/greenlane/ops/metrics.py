@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from greenlane.app.appcontext import counts
 from greenlane.ops.meter import meter
 from greenlane.ops.process import living_greenlets, native_threads, process_name
 
@@ -91,8 +90,8 @@ class OpsCollector(Collector):
             measured.switches_per_second,
         )
 
-    @staticmethod
-    def _contexts() -> Iterator[Metric]:
+    def _contexts(self) -> Iterator[Metric]:
+        counts = self._ops.counts
         pushed = CounterMetricFamily("greenlane_contexts_pushed", "Contexts pushed.", labels=["kind"])
         pushed.add_metric(["request"], counts.request_pushed)
         pushed.add_metric(["application"], counts.app_pushed)

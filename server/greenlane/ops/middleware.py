@@ -13,6 +13,7 @@ from wsgiref.util import FileWrapper
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 
+from greenlane.app.appcontext import Counts, counts
 from greenlane.app.globals import app_stack, request_stack
 from greenlane.context import Local, LocalStack
 from greenlane.ops.live import Live
@@ -56,10 +57,12 @@ class Ops:
         wsgi_app: "WSGIApplication",
         *,
         locals: "Mapping[str, Local | LocalStack[Any]] | None" = None,  # noqa: A002 - the word for it
+        counts: Counts = counts,
     ) -> None:
         self.requests = 0
         self.flying: dict[int, tuple[float, str, str]] = {}
         self.peak_in_flight = 0
+        self.counts = counts
         self._wsgi_app = wsgi_app
         self._server: WSGIServer | None = None
         self.locals: dict[str, Local | LocalStack[Any]] = {}

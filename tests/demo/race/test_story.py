@@ -285,11 +285,27 @@ def test_where_the_place_has_no_name_none_is_told(scene: "Scene") -> None:
     scene.keepers["nowhere"] = Nowhere()
     a = scene.request("a", "nowhere").began().wrote()
     scene.request("b", "nowhere").began().wrote()
-    story = a.read().story("own")
+    story = a.read().story("foreign")
     assert said(story) == (
         "At 3.00 ms a had written its nonce, and switched away at 3.00 ms. "
-        "Meanwhile b wrote its own. Back again at 7.00 ms, a read its own nonce."
+        "At 6.00 ms b wrote its own. Back again at 7.00 ms, a read the nonce of b as its own."
     )
+
+
+@pytest.mark.parametrize("judged", ["doomed", "failed"])
+def test_what_was_read_is_told_although_nobody_has_judged_it(scene: "Scene", judged: str) -> None:
+    """A client that goes away, or that gets no reply, judges nothing: the request read what it read."""
+    a = scene.request("a", SHARED).began().wrote()
+    scene.request("b", SHARED).began().wrote()
+    story = a.read().story(judged)
+    assert said(story).endswith("a read the nonce of b as its own.")
+    assert (shown(story), story.checkpoint) == (["a", "b"], 1)
+
+
+def test_a_doomed_request_that_read_its_own_is_said_to_have(scene: "Scene") -> None:
+    a = scene.request("a", "local").began().wrote()
+    scene.request("b", "local").began().wrote()
+    assert "a read its own nonce" in said(a.read().story("doomed"))
 
 
 def test_alone_it_shows_nothing(scene: "Scene") -> None:

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from greenlane.app import App, Request, Response, abort, request
+from greenlane.app import App, Counts, Request, Response, abort, counts, request
 from greenlane.context import LocalManager
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Cell, Doom, Hazard, Variant
@@ -41,13 +41,14 @@ class HazardSite:
     Args:
         kit: what all cells share.
         hazards: which ones; by default all.
+        counted: where the contexts are counted that the strategy ``context`` has open.
 
     """
 
-    def __init__(self, kit: Kit, hazards: Iterable[Hazard] = HAZARDS) -> None:
+    def __init__(self, kit: Kit, hazards: Iterable[Hazard] = HAZARDS, counted: Counts = counts) -> None:
         self._kit = kit
         self._hazards = {hazard.name: hazard for hazard in hazards}
-        self._strategies = {name: make_strategies() for name in self._hazards}
+        self._strategies = {name: make_strategies(counted) for name in self._hazards}
         self._variants: dict[str, Variant] = {}
         for hazard in self._hazards.values():
             for name in VARIANTS:

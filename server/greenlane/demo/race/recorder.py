@@ -104,6 +104,7 @@ class Recorder(Watch):
         self._greenlets: WeakKeyDictionary[greenlet, int] = WeakKeyDictionary()
         self._numbers = count(1)
         self._began = 0.0
+        self._serving: set[greenlet] = set()
         self._running: dict[greenlet, Lane] = {}
         self._writes: dict[str, list[Act]] = {}
         self._releases: dict[str, list[Act]] = {}
@@ -126,12 +127,14 @@ class Recorder(Watch):
         """Wrap ``app`` so that a lane ends when its response is closed, or with the error instead."""
 
         def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+            current = getcurrent()
+            self._serving.add(current)
             try:
                 response = app(environ, start_response)
             except BaseException:
-                self._ended()
+                self._ended(current)
                 raise
-            return ClosingIterator(response, self._ended)
+            return ClosingIterator(response, lambda: self._ended(current))
 
         return application
 
@@ -149,8 +152,10 @@ class Recorder(Watch):
         )
         self._of_probes[probe] = lane
         self._lanes.setdefault(probe.nonce, []).append(lane)
-        # A request within a request has a lane of its own; the switches are the outer one's.
-        self._running.setdefault(current, lane)
+        # A request within a request has a lane of its own; the switches are the outer one's. A
+        # greenlet that serves none, such as a pool's worker, may have failed with the lane before.
+        if current not in self._serving or current not in self._running:
+            self._running[current] = lane
         self.threads.add(get_native_id())
         lane.events.append((self._now(), "began", found))
 
@@ -167,6 +172,12 @@ class Recorder(Watch):
         lane.reads += 1
         in_a_line = None if error is None else error.partition("\n")[0]
         lane.events.append((self._now(), "read", lane.reads, read, in_a_line))
+
+    def reported(self, probe: Probe) -> None:
+        """End a lane that is not the request's greenlet's: that one's ends with the response."""
+        current = getcurrent()
+        if current not in self._serving and self._running.get(current) is self._of_probes[probe]:
+            self._ended(current)
 
     def released(self, probe: Probe) -> None:
         """Record that a place was emptied."""
@@ -201,8 +212,9 @@ class Recorder(Watch):
                 lane.switches += 1
                 lane.events.append((self._now(), what))
 
-    def _ended(self) -> None:
-        lane = self._running.pop(getcurrent(), None)
+    def _ended(self, greenlet: greenlet) -> None:
+        self._serving.discard(greenlet)
+        lane = self._running.pop(greenlet, None)
         if lane is not None:
             lane.events.append((self._now(), "ended"))
 

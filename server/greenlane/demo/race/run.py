@@ -62,7 +62,9 @@ class Race:
         self._arenas = arenas
         self._draining = draining
         self._recorder = Recorder(entry.hazard.name)
-        self._ops = with_probes(App(__name__), [entry.hazard], self._recorder)
+        app = App(__name__)
+        # Its own contexts alone: somebody else's request may be in flight when the race ends.
+        self._ops = with_probes(app, [entry.hazard], self._recorder, app.counts)
         self._shown: set[int] = set()
         self._wanted: dict[int, Lane] = {}
         self._deadline = monotonic() + LONGEST

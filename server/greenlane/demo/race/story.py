@@ -15,6 +15,9 @@ from greenlane.demo.race.recorder import Lane, Recorder
 #: Lanes of one story: the reader's, and those whose data it read in its two fields.
 MOST_LANES: Final = 3
 
+#: How readings look that nothing is wrong with.
+_IN_ORDER: Final = ("clean", "own")
+
 Words = tuple[str | Lane, ...]
 """A sentence or some, with a lane where the name of its request belongs."""
 
@@ -52,16 +55,20 @@ def tell(reader: Lane, judged: str, recorder: Recorder) -> Story:
         recorder: what others did.
 
     """
-    for event in reader.events:
-        if event[1] == "began" and judged == "stale":
-            return _stale(reader, event, recorder)
-        if event[1] == "read" and _looks(event, reader.nonce) == judged != "own":
-            return _astray(reader, event, recorder)
-    return _own(reader, recorder)
+    readings = [event for event in reader.events if event[1] in ("began", "read")]
+    looks = [_looks(event, reader.nonce) for event in readings]
+    if judged not in looks:  # nobody has judged what it read: it was to end so, or its reply was lost
+        judged = next((look for look in looks if look not in _IN_ORDER), "own")
+    if judged in _IN_ORDER:
+        return _own(reader, recorder)
+    event = readings[looks.index(judged)]
+    return _stale(reader, event, recorder) if judged == "stale" else _astray(reader, event, recorder)
 
 
 def _looks(event: Any, nonce: str) -> str:
     """Return in which way a reading is not the own nonce. Whether it is is judged elsewhere."""
+    if event[1] == "began":
+        return "stale" if any(event[2].values()) else "clean"
     values = set(event[3].values())
     if event[4] is not None or values == {None}:
         return "missing"

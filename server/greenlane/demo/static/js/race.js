@@ -166,7 +166,7 @@ class RacePart {
     for (const [key, verdict] of Object.entries(line.verdicts)) this.shown.get(key)?.judge(verdict);
     const control = line.verdicts[this.control];
     const words = [...this.shown.values()].map((track) => `${track.name}: ${track.verdict}.`);
-    if (control) words.push(`The control ${control.cross_talk || control.outcome !== 'isolated' ? 'was caught' : 'was not caught'}.`);
+    if (control) words.push(`The control, ${this.control}, ${control.caught ? 'was caught' : 'was not caught'}.`);
     this.tell(words.join(' '));
     const wrong = [...this.shown.values()].find((track) => track.field.nextBad(0));
     // A foreign nonce is the plainest to understand.
