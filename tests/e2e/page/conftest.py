@@ -21,6 +21,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -35,13 +36,15 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
 )
 TIMEOUT_MS = 20_000
-WIDE = {"width": 1280, "height": 900}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 360, "height": 740}
 AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
 # What is a fault by WCAG 2.2 AA, and what axe-core's authors hold for good practice besides.
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 Visit = Callable[..., Page]
 Axe = Callable[..., list[str]]
+Looks = Callable[[Page], Iterator[str]]
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -150,6 +153,21 @@ def kept_page(browser: Browser, server: "Process") -> Iterator[Page]:
     for watch in _watching(server):
         for visit in _visiting(browser, server, watch):
             yield visit(viewport=WIDE)
+
+
+@pytest.fixture(scope="session")
+def looks() -> Looks:
+    """Give a page one look after another, by name; the last is the one that it had before."""
+
+    def each(page: Page) -> Iterator[str]:
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size(NARROW)
+        yield "narrow and dark"
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(WIDE)
+        yield "wide and light"
+
+    return each
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 if TYPE_CHECKING:
-    from tests.e2e.page.conftest import Axe, Visit
+    from tests.e2e.page.conftest import Axe, Looks, Visit
 
 
 def orders(requests: str) -> list[str]:
@@ -131,16 +131,11 @@ def test_it_can_be_played_and_paused(orders_page: Page) -> None:
     assert shown(orders_page) != before
 
 
-@pytest.mark.parametrize(
-    "look",
-    [{"color_scheme": "light"}, {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}}],
-    ids=["light", "narrow-dark"],
-)
-def test_the_orders_have_no_barriers(visit: "Visit", axe: "Axe", look: dict[str, object]) -> None:
-    page = visit(**look)
-    open_program(page, "fields")
-    assert axe(page, "[data-part=orders]") == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+def test_the_orders_have_no_barriers(kept_page: Page, looks: "Looks", axe: "Axe") -> None:
+    open_program(kept_page, "fields")
+    for look in looks(kept_page):
+        assert axe(kept_page, "[data-part=orders]") == [], look
+        assert kept_page.evaluate("document.documentElement.scrollWidth <= innerWidth"), look
 
 
 def test_without_a_script_the_orders_are_tables(visit: "Visit") -> None:
