@@ -210,6 +210,36 @@ def test_entries_of_watched_locals_are_counted() -> None:
         ops.watch("a", Local())
 
 
+def test_a_local_may_be_watched_for_a_while() -> None:
+    """Its name is free again afterwards, also when what was done meanwhile raised."""
+    ops = Ops(hello)
+    for held in (1, 0):
+        local = Local()
+        with pytest.raises(KeyError, match="within"), ops.watching("race/local", local):  # noqa: PT012 - once more after it
+            if held:
+                local.x = 1
+            assert figures(ops)["greenlane_local_entries race/local"] == held
+            assert ops.live.snapshot(time.monotonic())["entries"]["race/local"] == held
+            raise KeyError("within")
+        local.__release_local__()
+        assert "greenlane_local_entries race/local" not in figures(ops)
+        assert ops.live.snapshot(time.monotonic())["entries"].keys() == {"request_stack", "app_stack"}
+
+
+def test_a_name_that_is_taken_stays_with_its_local() -> None:
+    first, second = Local(), LocalStack[int]()
+    ops = Ops(hello, locals={"a": first})
+    with ops.watching("b", second):
+        for name, local in (("a", second), ("a", first), ("b", second)):
+            with (
+                pytest.raises(ValueError, match=f"a local is watched as '{name}' already"),
+                ops.watching(name, local),
+            ):
+                pytest.fail("a name that is taken was given away")
+        assert (ops.locals["a"], ops.locals["b"]) == (first, second)
+    assert ops.locals["a"] is first
+
+
 def test_contexts_are_counted() -> None:
     app = App(__name__)
     inside: dict[str, float] = {}

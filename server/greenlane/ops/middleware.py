@@ -6,6 +6,7 @@ killed or never iterated. Must not import the demonstration.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,22 @@ class Ops:
         """
         if self.locals.setdefault(name, local) is not local:
             raise ValueError(f"another local is watched as {name!r}")
+
+    @contextmanager
+    def watching(self, name: str, local: "Local | LocalStack[Any]") -> Iterator[None]:
+        """Report `local` as `watch` does, until the `with` ends: then the name is free again.
+
+        Raises:
+            ValueError: a local is watched under that name, be it the same.
+
+        """
+        if name in self.locals:
+            raise ValueError(f"a local is watched as {name!r} already")
+        self.locals[name] = local
+        try:
+            yield
+        finally:
+            del self.locals[name]
 
     def register(self, collector: "Collector") -> None:
         """Report what `collector` collects too: an application's own figures."""
