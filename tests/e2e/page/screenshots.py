@@ -89,7 +89,7 @@ def test_live(page: Page, server: "Process") -> None:
     with _load(server):
         page.wait_for_function(
             "([node, least]) => Number(node.textContent.replace(',', '')) >= least",
-            arg=[requests.element_handle(), before + 800],
+            arg=[requests.element_handle(), before + 300],
             timeout=RACE_TIMEOUT_MS,
         )
         take(page, "live", shown, shown)
@@ -110,7 +110,7 @@ def _load(server: "Process") -> Iterator[None]:
                 "--cell",
                 "shared-object/context",
             ),
-            *("--requests", "2000", "--at-once", "80", "--hops", "6", "--pause", "150"),
+            *("--requests", "2000", "--at-once", "24", "--hops", "6", "--pause", "150"),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
