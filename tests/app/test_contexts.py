@@ -209,6 +209,16 @@ def test_popping_an_application_context_out_of_order(app: App) -> None:
     assert not has_app_context()
 
 
+def test_each_app_counts_its_own_contexts(app: App) -> None:
+    other = App("other")
+    with other.app_context(), app.test_request_context("/"):
+        assert (app.counts.request_pushed, app.counts.app_pushed) == (1, 1)
+        assert (other.counts.request_pushed, other.counts.app_pushed) == (0, 1)
+        assert (app.counts.request_popped, other.counts.app_popped) == (0, 0)
+    assert (app.counts.request_popped, app.counts.app_popped) == (1, 1)
+    assert (other.counts.request_popped, other.counts.app_popped) == (0, 1)
+
+
 def test_application_context_counts_its_pushes(app: App) -> None:
     """B39: pushed twice, its teardown functions run at the second pop."""
     ended: list[BaseException | None] = []

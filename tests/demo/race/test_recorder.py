@@ -15,6 +15,7 @@ from werkzeug.test import Client
 
 from greenlane.app import App
 from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.hazards.children import WORKERS
 from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
 from greenlane.demo.probe import Probe
 from greenlane.demo.probing import with_probes
@@ -209,6 +210,19 @@ def test_an_error_of_the_application_ends_the_lane_and_goes_on(scene: "Scene") -
     a = scene.request("a", "local").began()
     a.connection.do(be_asked)
     assert steps(a.lane) == ["began", "ended"]
+
+
+def test_a_lane_on_a_pools_worker_ends_there_and_has_its_own_switches() -> None:
+    """The request waits on its own greenlet; a worker, which serves many, does the work."""
+    with Arena("pool-residue").recording() as recording:
+        assert isinstance(recording, Arena)
+        first = recording.ask_at_once("local", *"abcd")
+        second = recording.ask_at_once("local", *"efghijkl")
+        for nonce, report in (first | second).items():
+            lane = recording.of(nonce)
+            must_be_whole(lane)
+            assert lane.greenlet == f"greenlet {report['greenlet']:#x}"
+        assert len({recording.of(nonce).served_by for nonce in first | second}) == WORKERS  # some served two
 
 
 def test_a_request_within_a_request_has_a_lane_and_the_switches_are_the_outer_ones() -> None:

@@ -188,6 +188,16 @@ def test_a_load_that_ends_without_a_verdict_is_said_with_its_last_words(staged: 
     assert staged.race.results.end is None
 
 
+def test_a_load_that_cannot_be_started_is_said(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = staged.lines(ENDS)
+    monkeypatch.setattr(load_module, "command", lambda *_: ["/no/such/program"])
+    *_, last = lines
+    assert last == {
+        "kind": "error",
+        "message": "The load test could not be started: No such file or directory.",
+    }
+
+
 def test_a_server_that_stops_ends_it(staged: Staged) -> None:
     lines = staged.lines(STAYS, BEGIN)
     until(lines, "control")

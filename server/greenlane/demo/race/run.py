@@ -8,7 +8,7 @@ Must not import the site or the views.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -71,25 +71,31 @@ class Race:
         self._ticked = 0.0
         self._finished = 0
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Generator[Line, None, None]:
         """Run it, and yield the lines; to close the iterator ends the race."""
         yield self._begin()
-        with (
-            self._recorder.recording(),
-            self._arena() as path,
-            _loaded(self._address + path, self._entry) as load,
-        ):
-            while (line := load.line(TICK)) is not None:
-                if line:
-                    yield from self._passed_on(line)
-                    if line["kind"] in ("end", "error"):
-                        return
-                if reason := self._reason_to_stop():
-                    load.end()  # at once: it has no reason to end by itself
-                    yield _error(reason)
+        try:
+            with (
+                self._recorder.recording(),
+                self._arena() as path,
+                _loaded(self._address + path, self._entry) as load,
+            ):
+                yield from self._followed(load)
+        except OSError as error:  # no more processes, or descriptors
+            yield _error(f"The load test could not be started: {error.strerror}.")
+
+    def _followed(self, load: Load) -> Iterator[Line]:
+        while (line := load.line(TICK)) is not None:
+            if line:
+                yield from self._passed_on(line)
+                if line["kind"] in ("end", "error"):
                     return
-                yield from self._tick_if_due()
-            yield _error(f"The load test ended without a verdict. {load.last_words()}".rstrip())
+            if reason := self._reason_to_stop():
+                load.end()  # at once: it has no reason to end by itself
+                yield _error(reason)
+                return
+            yield from self._tick_if_due()
+        yield _error(f"The load test ended without a verdict. {load.last_words()}".rstrip())
 
     def _begin(self) -> Line:
         entry = self._entry
@@ -151,7 +157,7 @@ class Race:
 
     @contextmanager
     def _arena(self) -> Iterator[str]:
-        """Have the arena mounted as long as the block lasts, at an address that nobody else knows."""
+        """Have the arena mounted as long as the block lasts, at an address of its own."""
         path = ARENAS + secrets.token_urlsafe(12)
         self._arenas[path] = self._recorder.following(self._ops)
         try:

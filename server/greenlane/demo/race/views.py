@@ -4,15 +4,15 @@ Must not import the site, which mounts these.
 """
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, Conflict, NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import ClosingIterator
 
-from greenlane.app import App, Response, redirect, request
+from greenlane.app import App, Response, request
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.pages import (
     LINES,
@@ -25,10 +25,12 @@ from greenlane.demo.pages import (
 )
 from greenlane.demo.parameters import ParameterError
 from greenlane.demo.race.entry import Entry, choices
+from greenlane.demo.race.feed import Feed
 from greenlane.demo.race.load import Line
 from greenlane.demo.race.results import Results
 from greenlane.demo.race.run import Race
 from greenlane.demo.race.source import source_of
+from greenlane.demo.race.waiting import waiting
 from greenlane.demo.tokens import check_token
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class RacePage:
         self.arenas: dict[str, WSGIApplication] = {}
         self.last: Results | None = None
         self._draining = draining
-        self._running: Race | None = None
+        self._running: Feed | None = None
 
     def mount(self, app: App) -> None:
         """Register the views on ``app``."""
@@ -64,30 +66,25 @@ class RacePage:
         app.add_url_rule("/source/<hazard>/<name>", "source", self.source)
 
     def start(self) -> BaseResponse:
-        """Run a race: as lines while it runs, or all of it before a page, as the request prefers."""
+        """Run a race, and answer while it runs: in lines, or by a page, as the request prefers."""
         check_token()
         try:
             entry = Entry.of(request.form)
         except ParameterError as error:
             return _refused(error)
-        if self._running is not None:
+        if self._running is not None and not self._running.over:
             return _busy()
         address = _own_address(request.environ)
         if address is None:
             return error_response(ServiceUnavailable(_UNREACHED))
-        race = self._running = Race(entry, address, self.arenas, self._draining)
-        lines = self._lines(race)
+        feed = self._running = Feed(self._lines(Race(entry, address, self.arenas, self._draining)))
         if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
-            encoded = (json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
-            body = ClosingIterator(encoded, lambda: self._end(lines))
-            return not_stored(Response(body, content_type=LINES))
-        try:
-            *_, last = lines
-        finally:
-            self._end(lines)
-        if last["kind"] == "error":
-            return error_response(ServiceUnavailable(last["message"]))
-        return not_stored(redirect(f"{request.root_path}/#race", 303))
+            pieces: Iterator[str]
+            kind, pieces = LINES, (_encoded(line) for line in feed)
+        else:
+            kind, pieces = "text/html; charset=utf-8", waiting(feed)
+        body = ClosingIterator((piece.encode() for piece in pieces), feed.close)
+        return not_stored(Response(body, content_type=kind))
 
     def source(self, hazard: str, name: str) -> BaseResponse:
         """Show the source of a strategy or a variant."""
@@ -104,16 +101,15 @@ class RacePage:
         if race.results.end is not None:
             self.last = race.results
 
-    def _end(self, lines: Generator[Line, None, None]) -> None:
-        """End a race, and let the next one begin: also when its lines were never asked for."""
-        try:
-            lines.close()
-        finally:
-            self._running = None
+
+def _encoded(line: Line) -> str:
+    return json.dumps(line, separators=(",", ":")) + "\n"
 
 
 def _refused(error: ParameterError) -> BaseResponse:
-    return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
+    if wants_json():
+        return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
+    return error_response(BadRequest(str(error)))
 
 
 def _busy() -> BaseResponse:
