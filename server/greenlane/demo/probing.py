@@ -6,6 +6,7 @@ Must not import the site.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from greenlane.app import App, Counts, counts
 from greenlane.context import LocalManager
@@ -20,9 +21,16 @@ from greenlane.demo.views import Views
 from greenlane.ops import Ops
 
 
+class Place(NamedTuple):
+    """What was mounted: the App behind its figures, and the hazards' cells."""
+
+    ops: Ops
+    hazards: HazardSite
+
+
 def with_probes(
     app: App, hazards: Iterable[Hazard] = HAZARDS, watch: Watch | None = None, counted: Counts = counts
-) -> Ops:
+) -> Place:
     """Mount strategies and hazards on ``app``, each with storage of its own.
 
     Args:
@@ -32,7 +40,7 @@ def with_probes(
         counted: whose contexts are told of: by default all of the process.
 
     Returns:
-        ``app`` behind ``/metrics``, ``/healthz`` and ``/live``.
+        ``app`` behind ``/metrics``, ``/healthz`` and ``/live``, and the hazards.
 
     """
     strategies = make_strategies(counted)
@@ -48,4 +56,4 @@ def with_probes(
     ops.register(LeftCollector(site))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
     app.wsgi_app = site.wrap(released)  # type: ignore[assignment]  # wrapping is what it is for
-    return ops
+    return Place(ops, site)

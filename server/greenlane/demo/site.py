@@ -69,8 +69,8 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
     """
     app = App(__name__)
     app.secret_key = secret_key or os.environ.get("SECRET_KEY") or _random_key(app)
-    ops = with_probes(app)
-    races = RacePage(lambda: ops.draining)
+    ops = with_probes(app).ops
+    races = RacePage(ops)
     races.mount(app)
     OrdersPage().mount(app)
     FrontPage(races).mount(app)

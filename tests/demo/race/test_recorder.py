@@ -37,7 +37,9 @@ class Arena(Recorder):
         super().__init__(hazard)
         self.hazard = hazard
         self.written: dict[str, Event] = {}
-        self.ops: Ops = with_probes(App(__name__), [each for each in HAZARDS if each.name == hazard], self)
+        self.ops: Ops = with_probes(
+            App(__name__), [each for each in HAZARDS if each.name == hazard], self
+        ).ops
         self.app = self.following(self.ops)
         self.start()
 

@@ -14,10 +14,12 @@ import pytest
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.test import Client
 
+from greenlane.app import App
 from greenlane.demo.race import load as load_module
 from greenlane.demo.race.entry import DEFAULTS, Entry
 from greenlane.demo.race.load import ENDING, Line
 from greenlane.demo.race.run import ARENAS, LONGEST, Race
+from greenlane.ops import Ops
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -49,7 +51,9 @@ class Staged:
         self.hosts: list[str] = []
         self._monkeypatch = monkeypatch
         entry = Entry.of(ImmutableMultiDict(DEFAULTS))
-        self.race = Race(entry, "http://127.0.0.1:1", self.arenas, lambda: self.draining)
+        monkeypatch.setattr(Ops, "draining", property(lambda _ops: self.draining))
+        self.ops = Ops(App("tests"))
+        self.race = Race(entry, "http://127.0.0.1:1", self.arenas, self.ops)
 
     def lines(self, program: str, *printed: Line) -> Generator[Line, None, None]:
         def command(host: str, _entry: Entry) -> list[str]:
@@ -169,6 +173,15 @@ def test_the_arena_is_there_as_long_as_the_race(staged: Staged) -> None:
 
 
 # How it ends
+
+
+def test_the_server_tells_of_the_locals_that_are_raced_as_long_as_they_are(staged: Staged) -> None:
+    before = set(staged.ops.locals)
+    lines = staged.lines(STAYS, BEGIN)
+    until(lines, "control")
+    assert set(staged.ops.locals) - before == {"race/local"}
+    lines.close()
+    assert set(staged.ops.locals) == before
 
 
 def test_an_error_of_the_load_is_the_last_line(staged: Staged) -> None:

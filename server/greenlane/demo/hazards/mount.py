@@ -12,13 +12,13 @@ from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from greenlane.app import App, Counts, Request, Response, abort, counts, request
-from greenlane.context import LocalManager
+from greenlane.context import Local, LocalManager
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Cell, Doom, Hazard, Variant
 from greenlane.demo.pages import json_response, not_stored
 from greenlane.demo.parameters import ParameterError, Parameters, read_pause
 from greenlane.demo.probe import Kit
-from greenlane.demo.strategies import STRATEGIES, ReleasedLocal, make_strategies
+from greenlane.demo.strategies import STRATEGIES, KeptInLocal, ReleasedLocal, make_strategies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -134,6 +134,11 @@ class HazardSite:
     def listing(self) -> "BaseResponse":
         """List the hazards, as a load test needs to know them."""
         return json_response({"hazards": [_described(hazard) for hazard in self._hazards.values()]})
+
+    def local(self, hazard: str, strategy: str) -> Local | None:
+        """Return the Local that a strategy keeps its data in, in one hazard; None where it has none."""
+        kept = self._strategies[hazard].get(strategy)
+        return kept.local if isinstance(kept, KeptInLocal) else None
 
     def left(self) -> Iterator[tuple[str, str, int]]:
         """Yield what each cell has left open now, by hazard and strategy."""

@@ -8,8 +8,8 @@ Must not import the site or the views.
 """
 
 import secrets
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from greenlane.demo.race.recorder import Lane, Recorder
 from greenlane.demo.race.results import Results
 from greenlane.demo.race.story import tell
 from greenlane.demo.strategies import STRATEGIES
+from greenlane.ops import Ops
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -42,7 +43,7 @@ class Race:
         entry: what to race.
         address: this server's own, as the load reaches it.
         arenas: where the arena is mounted.
-        draining: whether the server has begun to stop.
+        ops: the demonstration's: knows whether the server stops, and tells of the race's Locals.
 
     Attributes:
         results: what has come of it so far.
@@ -54,17 +55,17 @@ class Race:
         entry: Entry,
         address: str,
         arenas: "dict[str, WSGIApplication]",
-        draining: Callable[[], bool],
+        ops: Ops,
     ) -> None:
         self.results = Results(entry)
         self._entry = entry
         self._address = address
         self._arenas = arenas
-        self._draining = draining
+        self._server = ops
         self._recorder = Recorder(entry.hazard.name)
         app = App(__name__)
         # Its own contexts alone: somebody else's request may be in flight when the race ends.
-        self._ops = with_probes(app, [entry.hazard], self._recorder, app.counts)
+        self._place = with_probes(app, [entry.hazard], self._recorder, app.counts)
         self._shown: set[int] = set()
         self._wanted: dict[int, Lane] = {}
         self._deadline = monotonic() + LONGEST
@@ -77,6 +78,7 @@ class Race:
         try:
             with (
                 self._recorder.recording(),
+                self._locals_told(),
                 self._arena() as path,
                 _loaded(self._address + path, self._entry) as load,
             ):
@@ -138,28 +140,38 @@ class Race:
     def _tick_if_due(self) -> Iterator[Line]:
         if monotonic() - self._ticked >= TICK:
             self._ticked = monotonic()
-            yield {"kind": "tick", "in_flight": self._ops.in_flight, **self._figures()}
+            yield {"kind": "tick", "in_flight": self._place.ops.in_flight, **self._figures()}
 
     def _figures(self) -> Line:
         return {
             "elapsed": round(self._recorder.elapsed(), 3),
             "finished": self._finished,
-            "peak": self._ops.peak_in_flight,
+            "peak": self._place.ops.peak_in_flight,
             "native_threads": len(self._recorder.threads),
         }
 
     def _reason_to_stop(self) -> str | None:
-        if self._draining():
+        if self._server.draining:
             return "The server is stopping, and ended the race."
         if monotonic() > self._deadline:
             return f"The race was not over after {LONGEST:.0f} s, and was ended."
         return None
 
     @contextmanager
+    def _locals_told(self) -> Iterator[None]:
+        """Have the server tell how many entries there are in the Locals that are raced."""
+        with ExitStack() as stack:
+            for name in self._entry.strategies:
+                local = self._place.hazards.local(self._entry.hazard.name, name)
+                if local is not None:
+                    stack.enter_context(self._server.watching(f"race/{name}", local))
+            yield
+
+    @contextmanager
     def _arena(self) -> Iterator[str]:
         """Have the arena mounted as long as the block lasts, at an address of its own."""
         path = ARENAS + secrets.token_urlsafe(12)
-        self._arenas[path] = self._recorder.following(self._ops)
+        self._arenas[path] = self._recorder.following(self._place.ops)
         try:
             yield path
         finally:

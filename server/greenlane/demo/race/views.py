@@ -4,7 +4,7 @@ Must not import the site, which mounts these.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,7 @@ from greenlane.demo.race.run import Race
 from greenlane.demo.race.source import source_of
 from greenlane.demo.race.waiting import waiting
 from greenlane.demo.tokens import check_token
+from greenlane.ops import Ops
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -46,7 +47,7 @@ class RacePage:
     """The races of one demonstration, of which one runs at a time.
 
     Args:
-        draining: whether the server has begun to stop.
+        ops: the demonstration's, to tell of a race while it runs.
 
     Attributes:
         arenas: where the running race has its arena, by path: for a middleware that looks there.
@@ -54,10 +55,10 @@ class RacePage:
 
     """
 
-    def __init__(self, draining: Callable[[], bool]) -> None:
+    def __init__(self, ops: Ops) -> None:
         self.arenas: dict[str, WSGIApplication] = {}
         self.last: Results | None = None
-        self._draining = draining
+        self._ops = ops
         self._running: Feed | None = None
 
     def mount(self, app: App) -> None:
@@ -77,7 +78,7 @@ class RacePage:
         address = _own_address(request.environ)
         if address is None:
             return error_response(ServiceUnavailable(_UNREACHED))
-        feed = self._running = Feed(self._lines(Race(entry, address, self.arenas, self._draining)))
+        feed = self._running = Feed(self._lines(Race(entry, address, self.arenas, self._ops)))
         if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
             pieces: Iterator[str]
             kind, pieces = LINES, (_encoded(line) for line in feed)

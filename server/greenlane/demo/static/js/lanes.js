@@ -2,8 +2,6 @@
 // Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes.
 
 const FIELDS = ['first', 'second'];
-const AWAY = Infinity;
-const UNTIL = new Set(['away', 'released', 'ended']);
 
 /** The owner of what a request wrote that is not among the lanes. */
 export const OTHER = -1;
@@ -21,12 +19,16 @@ export function nameOf(lane) {
   return lane.number === null ? 'a request without a cell' : `request ${lane.number}`;
 }
 
+// A request within a request runs on the outer one's greenlet: the switches are recorded there.
+const switches = (lane) => lane.events.some(([, kind]) => kind === 'away');
+
 /**
  * When a lane's greenlet ran.
  * @param {object} lane - a LANE
  * @returns {{from: number, to: number}[]} in milliseconds, in order, apart
  */
 export function runs(lane) {
+  if (!switches(lane)) return lane.events.map(([at]) => ({ from: at, to: at }));
   const found = [];
   let since = null;
   for (const [at, kind] of lane.events) {
@@ -47,29 +49,33 @@ export function runs(lane) {
  * Put the events of all lanes in one order, and say of each what it met.
  * @param {object[]} lanes - LANEs
  * @returns {{steps: object[], places: object[]}} steps: `at`, `lane` (index), `kind`, and by kind `times` (of switching
- *   away), `field` and `before` (owner of what it overwrote), or `checkpoint`, `error`, `values`, `owners` and `judged`.
- *   places: `name`, and by field the segments `from`, `to`, `owner`, `sure`
+ *   away), `field` and `before` (owner of what it overwrote, null when nobody shown saw that), or `checkpoint`, `error`,
+ *   `values`, `owners` and `judged`. places: `name`, and by field the segments `from`, `to`, `owner`, `sure`
  */
 export function retell(lanes) {
   const places = new Map();
   for (const { keeps } of lanes) {
     if (keeps !== null) places.set(keeps, { name: keeps, first: [], second: [] });
   }
-  const runsSince = [];
+  const known = lanes.map(switches);
+  const runOf = []; // by lane; null while it is away
+  let run = 0;
   const ownerOf = (nonce) => (nonce === null ? null : lanes.findIndex((lane) => lane.nonce === nonce));
   const steps = inOneOrder(lanes.map(stepsOf)).map((step) => {
-    const place = places.get(lanes[step.lane].keeps);
-    const eachField = (act) => place && FIELDS.forEach((field) => act(place[field], field));
-    if (step.field) return { ...step, before: place ? write(place[step.field], step) : null };
-    if (UNTIL.has(step.kind)) eachField((segments) => stay(segments, step, runsSince[step.lane]));
-    if (step.kind === 'released') eachField((segments) => witness(segments, step.at, null));
-    if (step.kind === 'back' || step.kind === 'began') runsSince[step.lane] = step.at;
-    if (step.kind === 'away') runsSince[step.lane] = AWAY;
+    const { at, lane, kind } = step;
+    if (kind === 'began' || kind === 'back' || !known[lane]) runOf[lane] = run += 1;
+    const place = places.get(lanes[lane].keeps);
+    const seen = { at, run: runOf[lane] };
+    // What another greenlet does for it tells nothing of this place.
+    const eachField = (act) => place && seen.run !== null && FIELDS.forEach((field) => act(place[field], field));
+    if (kind === 'away' || kind === 'ended') eachField((segments) => upTo(segments, seen));
+    if (kind === 'away') runOf[lane] = null;
+    if (kind === 'released') eachField((segments) => look(segments, seen, null, null));
+    if (step.field) return { ...step, before: place ? write(place[step.field], seen, lane, lanes[lane].nonce) : null };
     if (!step.values) return step;
     const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
-    // What another greenlet reads for it, or an error, tells nothing of this place.
-    const there = runsSince[step.lane] !== AWAY && step.error === null;
-    eachField((segments, field) => there && witness(segments, step.at, owners[field]));
+    const there = (segments, field) => look(segments, seen, owners[field], step.values[field]);
+    if (step.error === null) eachField(there);
     return { ...step, owners, judged: judge(step, Object.values(owners)) };
   });
   return { steps, places: [...places.values()] };
@@ -111,28 +117,38 @@ function inOneOrder(queues) {
   }
 }
 
-function write(segments, { at, lane }) {
+// What was seen stays until the greenlet that saw it switches away: all share one native thread. Whether that is so.
+function upTo(segments, { at, run }) {
   const last = segments.at(-1);
-  if (last) last.to = at;
-  segments.push({ from: at, to: at, owner: lane, sure: true });
-  return last ? last.owner : null;
+  if (last?.run !== run) return false;
+  last.to = at;
+  return true;
 }
 
-// Until its greenlet switches away nobody else can have written.
-function stay(segments, { at, lane }, runsSince) {
+// Past that, somebody not shown may have written or released.
+function doubt(segments, at) {
   const last = segments.at(-1);
-  if (last?.owner === lane && last.to >= runsSince) last.to = at;
+  if (last && last.owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false, run: 0 });
 }
 
-// A read shows what is there. When that is not what was last seen, somebody not shown wrote or released in between.
-function witness(segments, at, owner) {
+function write(segments, seen, owner, nonce) {
+  const { at, run } = seen;
+  const before = upTo(segments, seen) ? segments.at(-1).owner : null;
+  if (before === null) doubt(segments, at);
+  segments.push({ from: at, to: at, owner, nonce, sure: run !== null, run });
+  return before;
+}
+
+// A read shows what is there. The same nonce was there all the time, since one request alone writes it.
+function look(segments, seen, owner, nonce) {
+  const { at, run } = seen;
   const last = segments.at(-1);
-  if (last?.owner === owner) {
-    last.to = at;
+  if (nonce !== null && last?.sure && last.nonce === nonce) {
+    Object.assign(last, { to: at, run });
     return;
   }
-  if (last && last.owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false });
-  segments.push({ from: at, to: at, owner, sure: true });
+  if (!upTo(segments, seen)) doubt(segments, at);
+  segments.push({ from: at, to: at, owner, nonce, sure: true, run });
 }
 
 function judge({ lane, kind, error }, owners) {

@@ -1,5 +1,5 @@
 // The two pictures of the live part, on canvas: five thousand requests must not become five thousand elements.
-// Rule: draws what it is given, and keeps nothing but which lane has which row.
+// Rule: draws what a snapshot says, as of that snapshot. Between two of them nothing is known, and nothing moves.
 
 import { number } from './dom.js';
 
@@ -8,7 +8,6 @@ const FOOT = 20; // px below, for the axis
 const HEAD = 3; // px above the first lane, so that its name has room
 const MINUTE = 60_000;
 const GAP = 1_500; // ms: nobody watched in between
-const GONE = 400; // ms that a lane which has ended is still shown
 const DECADES = [10, 100, 1_000, 10_000, 100_000]; // ms: ages, from left to right
 const TICKS = ['10 ms', '100 ms', '1 s', '10 s', '100 s'];
 const NAMED = 11; // px of a row that has room for a name
@@ -16,45 +15,24 @@ const NAMED = 11; // px of a row that has room for a name
 /** The classes of ages, as a snapshot counts them. */
 export const AGES = ['under 10 ms', '10 to 100 ms', '0.1 to 1 s', '1 to 10 s', 'over 10 s'];
 
-/** Gives each lane a row of its own for as long as it is in flight, so that bars do not jump. */
-export class Rows {
-  constructor() {
-    this.rows = [];
-    this.of = new Map();
+/**
+ * Give each lane a row of its own for as long as it is in flight, so that bars do not jump.
+ * @param {Array<Lane|null>} rows - as they were
+ * @param {Array<Lane>} lanes - of the new snapshot
+ * @returns {Array<Lane|null>} the lanes by their rows; null where a row is free
+ * @typedef {[number, string, number]} Lane - number, name, age in milliseconds
+ */
+export function settle(rows, lanes) {
+  const flying = new Map(lanes.map((lane) => [lane[0], lane]));
+  const settled = rows.map((lane) => flying.get(lane?.[0]) ?? null);
+  for (const lane of settled) flying.delete(lane?.[0]);
+  let free = 0;
+  for (const lane of flying.values()) {
+    while (settled[free]) free += 1;
+    settled[free] = lane;
   }
-
-  /** How many rows have a lane. */
-  get used() {
-    return this.of.size;
-  }
-
-  /**
-   * Take over a snapshot.
-   * @param {Array<[number, string, number]>} lanes - number, name, age in milliseconds
-   * @param {number} now - on the page's clock
-   */
-  take(lanes, now) {
-    const flying = new Set(lanes.map(([id]) => id));
-    for (const [id, row] of this.of) {
-      const lane = this.rows[row];
-      if (flying.has(id)) continue;
-      lane.gone ??= now;
-      if (now - lane.gone > GONE) this.free(id, row);
-    }
-    for (const [id, name, age] of lanes) {
-      if (this.of.has(id)) continue;
-      const free = this.rows.indexOf(null);
-      const row = free < 0 ? this.rows.length : free;
-      this.rows[row] = { name, began: now - age, gone: null };
-      this.of.set(id, row);
-    }
-  }
-
-  free(id, row) {
-    this.of.delete(id);
-    this.rows[row] = null;
-    while (this.rows.length && this.rows.at(-1) === null) this.rows.pop();
-  }
+  while (settled.length && !settled.at(-1)) settled.pop();
+  return settled;
 }
 
 /**
@@ -72,24 +50,23 @@ export function fit(canvas) {
   pen.scale(scale, scale);
   pen.font = '12px system-ui, sans-serif';
   const style = getComputedStyle(canvas);
-  const names = { bar: '--live-bar', green: '--green', ground: '--ground', ink: '--ink', line: '--line', soft: '--soft' };
-  const colours = Object.fromEntries(Object.entries(names).map(([name, property]) => [name, style.getPropertyValue(property).trim()]));
+  const colours = Object.fromEntries(['edge', 'green', 'ink', 'panel', 'soft'].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   return { pen, width, height: HEIGHT, colours };
 }
 
 /**
  * Draw how many were in flight over the last minute.
  * @param {ReturnType<fit>} paper
- * @param {Array<{at: number, value: number}>} history - in order, on the page's clock
- * @param {number} now
+ * @param {Array<{at: number, value: number}>} history - in order, on the page's clock; the last is now
  */
-export function drawHistory({ pen, width, height, colours }, history, now) {
+export function drawHistory({ pen, width, height, colours }, history) {
   pen.clearRect(0, 0, width, height);
   const floor = height - FOOT;
+  const now = history.at(-1).at;
   const top = ceiling(Math.max(...history.map(({ value }) => value)));
   const x = (at) => width - 1 - ((now - at) / MINUTE) * (width - 1);
   const y = (value) => floor - (value / top) * (floor - 14);
-  pen.strokeStyle = colours.line;
+  pen.strokeStyle = colours.edge;
   pen.fillStyle = colours.soft;
   for (const value of [0, top / 2, top]) rule(pen, 0, y(value), width, y(value));
   pen.textBaseline = 'bottom';
@@ -126,49 +103,45 @@ function area(pen, run, x, y, colours) {
 }
 
 /**
- * Draw the requests in flight: each as a bar that grows, or how many there are of each age.
+ * Draw the requests in flight: each as a bar as long as its age, or how many there are of each age.
  * @param {ReturnType<fit>} paper
- * @param {{lanes: Array|null, ages: Array<number>}} snapshot
- * @param {Rows} rows
- * @param {number} now - on the page's clock
+ * @param {{lanes: Array<Lane>|null, ages: Array<number>}} snapshot
+ * @param {Array<Lane|null>} rows - as `settle` gives them
  */
-export function drawLanes(paper, snapshot, rows, now) {
+export function drawLanes(paper, snapshot, rows) {
   paper.pen.clearRect(0, 0, paper.width, paper.height);
-  if (snapshot.lanes) drawEach(paper, rows, now);
+  if (snapshot.lanes) drawEach(paper, rows);
   else drawAges(paper, snapshot.ages);
 }
 
-function drawEach({ pen, width, height, colours }, rows, now) {
+function drawEach({ pen, width, height, colours }, rows) {
   const floor = height - FOOT;
-  const x = (age) => Math.min(1, Math.log10(1 + Math.max(0, age)) / 5) * (width - 1);
-  pen.strokeStyle = colours.line;
+  const x = (age) => Math.min(1, Math.log10(1 + age) / 5) * (width - 1);
+  pen.strokeStyle = colours.edge;
   pen.fillStyle = colours.soft;
   for (const [index, age] of DECADES.entries()) {
     rule(pen, x(age), 0, x(age), floor);
     label(pen, TICKS[index], x(age), height - 4, index === DECADES.length - 1 ? 'right' : 'center');
   }
-  const pitch = Math.min(18, (floor - HEAD) / Math.max(1, rows.rows.length));
+  const pitch = Math.min(18, (floor - HEAD) / Math.max(1, rows.length));
   const apart = Math.floor(Math.min(3, pitch / 2)); // px between bars
-  for (const [row, lane] of rows.rows.entries()) {
+  for (const [row, lane] of rows.entries()) {
     if (!lane) continue;
-    pen.globalAlpha = lane.gone === null ? 1 : 0.35;
-    pen.fillStyle = colours.bar;
-    const length = Math.max(3, x((lane.gone ?? now) - lane.began));
+    pen.fillStyle = colours.green;
+    const length = Math.max(3, x(lane[2]));
     const top = HEAD + Math.round(row * pitch); // whole pixels: thin bars would be a blur
     const thick = Math.max(1, HEAD + Math.round((row + 1) * pitch) - top - apart);
     pen.fillRect(0, top, length, thick);
-    if (pitch >= NAMED) name(pen, lane.name, length, top + thick / 2, width, colours);
+    if (pitch >= NAMED) name(pen, lane[1], length, top + thick / 2, width, colours);
   }
-  pen.globalAlpha = 1;
 }
 
-/** Write a name behind its bar or, where there is no room, at its start. */
+/** Write a name behind its bar or, where there is less room, within it. */
 function name(pen, text, length, middle, width, colours) {
-  const behind = length + 6 + pen.measureText(text).width < width;
-  pen.textAlign = 'left';
+  const behind = length < width / 2 || length + 6 + pen.measureText(text).width < width;
   pen.textBaseline = 'middle';
-  pen.fillStyle = behind ? colours.ink : colours.ground;
-  pen.fillText(text, behind ? length + 6 : 6, middle, width - 12);
+  pen.fillStyle = behind ? colours.ink : colours.panel;
+  pen.fillText(text, behind ? length + 6 : 6, middle, behind ? width - length - 6 : length - 12);
   pen.textBaseline = 'alphabetic';
 }
 
@@ -182,7 +155,7 @@ function drawAges({ pen, width, height, colours }, ages) {
     const middle = pitch * (index + 0.5);
     pen.fillStyle = colours.soft;
     label(pen, AGES[index], 0, middle, 'left');
-    pen.fillStyle = colours.bar;
+    pen.fillStyle = colours.green;
     const length = (count / most) * room;
     pen.fillRect(left, middle - pitch / 3, count ? Math.max(2, length) : 0, pitch / 1.5);
     pen.fillStyle = colours.ink;

@@ -3,11 +3,9 @@
 // Rule: figures come from the stream as they are; nothing is counted here.
 
 import { count, element, number, say } from './dom.js';
-import { AGES, drawHistory, drawLanes, fit, Rows } from './live-pictures.js';
+import { AGES, drawHistory, drawLanes, fit, settle } from './live-pictures.js';
 
 const MINUTE = 60_000;
-const TEXT_EVERY = 500; // ms: faster than that nobody reads
-const GROWTH = 80; // ms between two steps of a lane that grows: a screen's own rate shows no more
 const SILENCE = 3_000; // ms without a snapshot: the server sends three a second
 
 const UNANSWERED = 'The server does not answer. Trying again…';
@@ -63,7 +61,6 @@ class Stream {
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
-    this.view.rest();
   }
 
   take(snapshot) {
@@ -92,15 +89,23 @@ class Stream {
       return;
     }
     // A refusal. An EventSource does not say why, and does not try again: silence will.
-    const reply = await fetch(this.url, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
-    if (this.source === source) this.lose(reply?.status === 503 ? FULL : UNANSWERED);
+    const why = await refusal(this.url);
+    if (this.source === source) this.lose(why);
   }
 
   lose(why) {
     this.lost = true;
     this.view.state(why, true);
-    this.view.rest();
   }
+}
+
+/** Why the server refuses: by its words, since a proxy before it answers 503 for reasons of its own. */
+async function refusal(url) {
+  const reply = await fetch(url, { cache: 'no-store' }).catch(() => null);
+  if (reply?.status !== 503) reply?.body.cancel();
+  const words = reply?.status === 503 ? await reply.text().catch(() => '') : '';
+  if (words.startsWith('draining')) return STOPPING;
+  return words.includes('watch this server already') ? FULL : UNANSWERED;
 }
 
 /** What is shown. */
@@ -112,7 +117,7 @@ class View {
     this.figures = root.querySelectorAll('[data-figure]');
     this.now = root.querySelector('.live-now');
     this.kept = root.querySelector('tbody');
-    this.cells = new Map();
+    this.cells = {};
     this.pictures = {};
     this.words = {};
     for (const picture of ['history', 'lanes']) {
@@ -121,15 +126,12 @@ class View {
     }
     this.papers = {};
     this.history = [];
-    this.rows = new Rows();
+    this.rows = [];
     this.snapshot = null;
-    this.written = -Infinity;
-    this.frame = 0;
-    this.still = matchMedia('(prefers-reduced-motion: reduce)');
     root.querySelector('.live-bar').hidden = false;
     const again = () => this.fit();
     new ResizeObserver(again).observe(root);
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', again);
+    for (const look of ['prefers-color-scheme: dark', 'forced-colors: active']) matchMedia(`(${look})`).addEventListener('change', again);
   }
 
   /**
@@ -147,47 +149,24 @@ class View {
     this.snapshot = snapshot;
     this.history.push({ at: now, value: snapshot.in_flight });
     while (now - this.history[0].at > MINUTE + 2_000) this.history.shift();
-    if (snapshot.lanes) this.rows.take(snapshot.lanes, now);
-    if (now - this.written >= TEXT_EVERY) {
-      this.written = now;
-      this.write(snapshot);
-    }
+    this.rows = settle(this.rows, snapshot.lanes ?? []);
+    this.write(snapshot);
     if (this.now.hidden) {
       this.now.hidden = false;
       this.fit();
-    }
-    drawHistory(this.papers.history, this.history, now);
-    this.animate();
-  }
-
-  /** Stop what moves, and leave it as it is. */
-  rest() {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
+    } else this.draw();
   }
 
   /** Draw anew, after the size or the colours have changed. */
   fit() {
     if (!this.snapshot) return;
     for (const [name, canvas] of Object.entries(this.pictures)) this.papers[name] = fit(canvas);
-    const now = this.history.at(-1).at;
-    drawHistory(this.papers.history, this.history, now);
-    drawLanes(this.papers.lanes, this.snapshot, this.rows, now);
+    this.draw();
   }
 
-  /** Let the lanes grow between snapshots, until nothing is left that grows. */
-  animate() {
-    this.rest();
-    let drawn = -Infinity;
-    const draw = (now) => {
-      if (now - drawn >= GROWTH) {
-        drawLanes(this.papers.lanes, this.snapshot, this.rows, now);
-        drawn = now;
-      }
-      const moving = this.snapshot.lanes && this.rows.used > 0 && !this.still.matches;
-      this.frame = moving ? requestAnimationFrame(draw) : 0;
-    };
-    this.frame = requestAnimationFrame(draw);
+  draw() {
+    drawHistory(this.papers.history, this.history);
+    drawLanes(this.papers.lanes, this.snapshot, this.rows);
   }
 
   write(snapshot) {
@@ -196,8 +175,10 @@ class View {
       const format = FORMATS[figure.dataset.figure] ?? ((plain) => number(plain));
       say(figure, value === null ? '–' : format(value));
     }
-    for (const [kind, open] of Object.entries(snapshot.contexts)) this.keep(`${kind} contexts, pushed and not popped`, open);
-    for (const [name, entries] of Object.entries(snapshot.entries)) this.keep(`entries in ${name}`, entries);
+    this.keep({
+      ...named(snapshot.contexts, (kind) => `${kind} contexts, pushed and not popped`),
+      ...named(snapshot.entries, (local) => `entries in ${local}`),
+    });
     const values = this.history.map(({ value }) => value);
     this.tell('history', `now ${number(snapshot.in_flight)}, at most ${number(Math.max(...values))}, at least ${number(Math.min(...values))}`);
     this.tell('lanes', aboutLanes(snapshot));
@@ -210,16 +191,28 @@ class View {
     canvas.setAttribute('aria-label', `${canvas.dataset.name}: ${text}`);
   }
 
-  keep(name, value) {
-    let cell = this.cells.get(name);
-    if (!cell) {
-      cell = element('td');
-      this.kept.append(element('tr', {}, element('th', { scope: 'row' }, name), cell));
-      this.cells.set(name, cell);
+  keep(kept) {
+    for (const name of Object.keys(this.cells)) {
+      if (name in kept) continue;
+      this.cells[name].parentNode.remove(); // a Local that is watched no more: a race's, when it has ended
+      delete this.cells[name];
     }
-    say(cell, number(value));
-    cell.classList.toggle('some', value > 0);
+    for (const [name, value] of Object.entries(kept)) {
+      const cell = (this.cells[name] ??= this.row(name));
+      say(cell, number(value));
+      cell.classList.toggle('some', value > 0);
+    }
   }
+
+  row(name) {
+    const cell = element('td');
+    this.kept.append(element('tr', {}, element('th', { scope: 'row' }, name), cell));
+    return cell;
+  }
+}
+
+function named(values, name) {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [name(key), value]));
 }
 
 function aboutLanes(snapshot) {

@@ -3,8 +3,8 @@
 
 import { element, say } from './dom.js';
 
-const GOOD = '\u2713';
-const BAD = '\u2717';
+const GOOD = '✓';
+const BAD = '✗';
 const EMPTY = '--'; // neither field is set
 const FIELDS = ['first', 'second'];
 const SPEED = 1200; // milliseconds that playing stays at an order
@@ -23,7 +23,7 @@ export function mount(root) {
   async function choose(name) {
     wanted = name;
     body.replaceChildren();
-    say(status, 'Running every order\u2026');
+    say(status, 'Running every order…');
     try {
       if (!documents.has(name)) documents.set(name, await load(`${root.dataset.url}${name}.json`));
       if (wanted !== name) return; // another was chosen meanwhile
@@ -65,7 +65,12 @@ function picture(body, whole) {
   // Where requests look before they write, the point is what is never released.
   const telling = whole.looks ? 'observed' : 'control';
   const shown = { strategy: whole.strategies.find(({ role }) => role === telling), order: 0 };
-  const show = () => draw(view, whole, shown);
+  const show = () => {
+    // One voice at a time: the slider says its own value, and what is played comes too fast to be said.
+    const quiet = view.timer || document.activeElement === view.slider;
+    view.sentence.setAttribute('aria-live', quiet ? 'off' : 'polite');
+    draw(view, whole, shown);
+  };
   const { length } = whole.orders;
   const go = (order) => {
     shown.order = (order + length) % length; // round and round: a button that ends would lose the focus
@@ -99,13 +104,14 @@ function controls(whole) {
     label: element('label', { for: 'orders-slider' }),
     slider: element('input', { id: 'orders-slider', type: 'range', min: 0, max: length - 1, step: 1 }),
     map: element('div', { class: 'orders-map', 'aria-hidden': 'true' }),
-    previous: button('\u2190', 'Previous order'),
-    next: button('\u2192', 'Next order'),
+    previous: button('←', 'Previous order'),
+    next: button('→', 'Next order'),
     leak: button('Next that fails'),
     play: button('Play'),
     scroller: element('div', { class: 'orders-scroll', tabindex: 0, role: 'region', 'aria-label': 'The order, step by step' }),
-    sentence: element('p', { class: 'orders-sentence', 'aria-live': 'polite' }),
+    sentence: element('p', { class: 'orders-sentence' }),
     strategies: whole.strategies.map(() => button('')),
+    timer: 0,
   };
   view.map.append(...whole.orders.map((_, order) => element('span', { 'data-order': order })));
   const range = element('div', { class: 'orders-range' }, view.slider, view.map);
@@ -120,18 +126,15 @@ function controls(whole) {
 }
 
 function player(view, next) {
-  let timer = null;
   const stop = () => {
-    clearInterval(timer);
-    timer = null;
+    clearInterval(view.timer);
+    view.timer = 0;
     say(view.play, 'Play');
-    view.sentence.setAttribute('aria-live', 'polite');
   };
   view.play.addEventListener('click', () => {
-    if (timer !== null) return stop();
+    if (view.timer) return stop();
     say(view.play, 'Pause');
-    view.sentence.setAttribute('aria-live', 'off'); // nobody could listen to that
-    timer = setInterval(() => (view.play.isConnected ? next() : stop()), SPEED);
+    view.timer = setInterval(() => (view.play.isConnected ? next() : stop()), SPEED);
     return next();
   });
 }
@@ -254,7 +257,7 @@ function chips(fields) {
 }
 
 function chip(letter, title = null) {
-  return element('span', { class: `chip chip-${letter === '-' ? 'none' : letter}`, title }, letter === '-' ? '\u2013' : letter);
+  return element('span', { class: `chip chip-${letter === '-' ? 'none' : letter}`, title }, letter === '-' ? '–' : letter);
 }
 
 function whose(fields, name) {
