@@ -8,8 +8,7 @@ const FOOT = 20; // px below, for the axis
 const HEAD = 3; // px above the first lane, so that its name has room
 const MINUTE = 60_000;
 const GAP = 1_500; // ms: nobody watched in between
-const DECADES = [10, 100, 1_000, 10_000, 100_000]; // ms: ages, from left to right
-const TICKS = ['10 ms', '100 ms', '1 s', '10 s', '100 s'];
+const TICKS = ['10 ms', '100 ms', '1 s', '10 s', '100 s']; // ages, from left to right: one decade each
 const NAMED = 11; // px of a row that has room for a name
 
 /** The classes of ages, as a snapshot counts them. */
@@ -116,13 +115,17 @@ export function drawLanes(paper, snapshot, rows) {
 
 function drawEach({ pen, width, height, colours }, rows) {
   const floor = height - FOOT;
-  const x = (age) => Math.min(1, Math.log10(1 + age) / 5) * (width - 1);
+  const x = (age) => Math.min(1, Math.log10(1 + age) / TICKS.length) * (width - 1);
   pen.strokeStyle = colours.edge;
   pen.fillStyle = colours.soft;
-  for (const [index, age] of DECADES.entries()) {
-    rule(pen, x(age), 0, x(age), floor);
-    label(pen, TICKS[index], x(age), height - 4, index === DECADES.length - 1 ? 'right' : 'center');
+  for (const [index, tick] of TICKS.entries()) {
+    const at = x(10 ** (index + 1));
+    rule(pen, at, 0, at, floor);
+    label(pen, tick, at, height - 4, index === TICKS.length - 1 ? 'right' : 'center');
   }
+  pen.strokeStyle = colours.panel;
+  pen.textAlign = 'left';
+  pen.textBaseline = 'middle';
   const pitch = Math.min(18, (floor - HEAD) / Math.max(1, rows.length));
   const apart = Math.floor(Math.min(3, pitch / 2)); // px between bars
   for (const [row, lane] of rows.entries()) {
@@ -134,15 +137,17 @@ function drawEach({ pen, width, height, colours }, rows) {
     pen.fillRect(0, top, length, thick);
     if (pitch >= NAMED) name(pen, lane[1], length, top + thick / 2, width, colours);
   }
+  pen.textBaseline = 'alphabetic';
 }
 
 /** Write a name behind its bar or, where there is less room, within it. */
 function name(pen, text, length, middle, width, colours) {
   const behind = length < width / 2 || length + 6 + pen.measureText(text).width < width;
-  pen.textBaseline = 'middle';
+  const place = behind ? [length + 6, middle, width - length - 6] : [6, middle, length - 12];
+  pen.lineWidth = 3;
+  if (behind) pen.strokeText(text, ...place); // takes the axis' lines out from under it
   pen.fillStyle = behind ? colours.ink : colours.panel;
-  pen.fillText(text, behind ? length + 6 : 6, middle, behind ? width - length - 6 : length - 12);
-  pen.textBaseline = 'alphabetic';
+  pen.fillText(text, ...place);
 }
 
 function drawAges({ pen, width, height, colours }, ages) {

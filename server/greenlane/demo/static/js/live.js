@@ -74,7 +74,7 @@ class Stream {
   expect() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.lose(UNANSWERED);
+      if (this.source.readyState !== EventSource.CLOSED) this.lose(UNANSWERED); // else it said why
       this.close();
       this.open();
     }, SILENCE);
@@ -82,15 +82,13 @@ class Stream {
 
   async fail() {
     const source = this.source;
-    if (!source) return;
-    if (source.readyState !== EventSource.CLOSED) {
-      // The browser tries again by itself. What was said before, by the server itself, stands.
-      if (!this.lost) this.lose(UNANSWERED);
-      return;
+    if (source?.readyState === EventSource.CLOSED) {
+      // A refusal. An EventSource does not say why, and does not try again: silence will.
+      const why = await refusal(this.url);
+      if (this.source === source) this.lose(why);
+    } else if (source && !this.lost) {
+      this.lose(UNANSWERED); // The browser tries again by itself. What the server itself said before, stands.
     }
-    // A refusal. An EventSource does not say why, and does not try again: silence will.
-    const why = await refusal(this.url);
-    if (this.source === source) this.lose(why);
   }
 
   lose(why) {
@@ -102,8 +100,11 @@ class Stream {
 /** Why the server refuses: by its words, since a proxy before it answers 503 for reasons of its own. */
 async function refusal(url) {
   const reply = await fetch(url, { cache: 'no-store' }).catch(() => null);
-  if (reply?.status !== 503) reply?.body.cancel();
-  const words = reply?.status === 503 ? await reply.text().catch(() => '') : '';
+  if (reply?.status !== 503) {
+    reply?.body?.cancel();
+    return UNANSWERED;
+  }
+  const words = await reply.text().catch(() => '');
   if (words.startsWith('draining')) return STOPPING;
   return words.includes('watch this server already') ? FULL : UNANSWERED;
 }
@@ -119,12 +120,11 @@ class View {
     this.kept = root.querySelector('tbody');
     this.cells = {};
     this.pictures = {};
-    this.words = {};
-    for (const picture of ['history', 'lanes']) {
-      this.pictures[picture] = root.querySelector(`[data-picture=${picture}]`);
-      this.words[picture] = root.querySelector(`[data-says=${picture}]`);
+    for (const canvas of root.querySelectorAll('canvas')) {
+      const { picture } = canvas.dataset;
+      const words = root.querySelector(`[data-says=${picture}]`);
+      this.pictures[picture] = { canvas, words, name: canvas.getAttribute('aria-label'), paper: null };
     }
-    this.papers = {};
     this.history = [];
     this.rows = [];
     this.snapshot = null;
@@ -160,13 +160,13 @@ class View {
   /** Draw anew, after the size or the colours have changed. */
   fit() {
     if (!this.snapshot) return;
-    for (const [name, canvas] of Object.entries(this.pictures)) this.papers[name] = fit(canvas);
+    for (const picture of Object.values(this.pictures)) picture.paper = fit(picture.canvas);
     this.draw();
   }
 
   draw() {
-    drawHistory(this.papers.history, this.history);
-    drawLanes(this.papers.lanes, this.snapshot, this.rows);
+    drawHistory(this.pictures.history.paper, this.history);
+    drawLanes(this.pictures.lanes.paper, this.snapshot, this.rows);
   }
 
   write(snapshot) {
@@ -185,10 +185,9 @@ class View {
   }
 
   tell(picture, text) {
-    say(this.words[picture], text);
-    const canvas = this.pictures[picture];
-    canvas.dataset.name ??= canvas.getAttribute('aria-label');
-    canvas.setAttribute('aria-label', `${canvas.dataset.name}: ${text}`);
+    const { canvas, words, name } = this.pictures[picture];
+    say(words, text);
+    canvas.setAttribute('aria-label', `${name}: ${text}`);
   }
 
   keep(kept) {
