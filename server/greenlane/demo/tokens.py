@@ -28,7 +28,10 @@ def check_token() -> None:
     """
     given, own = request.form.get("token", ""), session.get("token", "")
     if not own or not secrets.compare_digest(given.encode(), own.encode()):
-        abort(403, "This form is not of your session. Cookies must be allowed: load the page again.")
+        reason = (
+            "Cookies must be allowed. A server that has started anew knows no old form: load the page again."
+        )
+        abort(403, f"This form is not of your session. {reason}")
     origin = request.headers.get("Origin", "null")
     elsewhere = origin != "null" and urlsplit(origin).netloc != request.host
     if elsewhere or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":

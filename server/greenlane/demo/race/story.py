@@ -147,8 +147,10 @@ def _own(reader: Lane, recorder: Recorder) -> Story:
         return Story((reader,), number, tuple(words))
     words += [" Meanwhile ", other, f" wrote its own{_where(reader, other)}. Back again at {_ms(at)}, "]
     words += [reader, " read its own nonce"]
-    if reader.keeps is not None and reader.keeps != other.keeps:
+    if reader.keeps == reader.greenlet:
         words += [": each greenlet's ident leads to a place of its own."]
+    elif reader.keeps is not None and reader.keeps != other.keeps:
+        words += [": each has a place of its own."]
     else:
         words += ["."]
     return Story((reader, other), number, tuple(words))

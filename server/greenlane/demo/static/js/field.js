@@ -35,6 +35,7 @@ export class Field {
     );
     this.open = open;
     this.at = 0;
+    this.root.addEventListener('focus', () => this.at || this.select(1));
     this.root.addEventListener('click', (event) => this.clicked(event));
     this.root.addEventListener('keydown', (event) => this.pressed(event));
   }

@@ -9,7 +9,7 @@ import { clear, draw } from './timeline.js';
 const LINES = 'application/x-ndjson';
 const JUDGED = ['foreign', 'torn', 'stale', 'missing', 'own', 'doomed', 'failed'];
 
-const ROLES = { subject: 'must hold', control: 'known to be broken', observed: 'shown without a demand' };
+const ROLES = { subject: 'must hold', control: 'known to be broken', observed: 'for comparison' };
 const LOST = 'The connection to the server was lost: the race has no verdict.';
 
 /** What the race came to instead of an end, to be told as it is. */
@@ -61,13 +61,24 @@ class RacePart {
     const names = [...new Set([strategy.value, beside.value])].filter(Boolean);
     const { value, max } = this.form.elements.requests;
     const total = Math.min(Math.max(Math.floor(Number(value)) || 1, 1), Number(max));
-    this.setUp(names.map((name) => `${hazard.value}/${name}`), total);
+    this.preview(names.map((name) => `${hazard.value}/${name}`), total);
+  }
+
+  /** What the form knows of a strategy; of a variant nothing. */
+  strategy(name) {
+    return [...this.form.elements.strategy.options].find((option) => option.value === name)?.dataset ?? {};
+  }
+
+  // What nobody has changed stays where it is, also under the pointer.
+  preview(keys, total) {
+    const shown = [...this.shown].map(([key, track]) => `${key} ${track.field.cells.length}`).join();
+    if (shown === keys.map((key) => `${key} ${total}`).join()) return;
+    this.setUp(keys, total);
+    this.tell('');
+    this.showFigures(null);
   }
 
   setUp(keys, total) {
-    // What nobody has changed stays where it is, also under the pointer.
-    const same = [...this.shown].map(([key, track]) => `${key} ${track.field.cells.length} ${track.lines.size}`).join();
-    if (same === keys.map((key) => `${key} ${total} 0`).join()) return;
     clear(this.figure);
     this.lanes.clear();
     const before = this.shown;
@@ -77,31 +88,40 @@ class RacePart {
 
   async run() {
     if (!this.form.reportValidity()) return;
-    this.chosen();
+    const form = new URLSearchParams(new FormData(this.form));
     this.running = new AbortController();
-    this.root.querySelector('#race-last')?.remove();
+    this.enable(false);
     say(this.button, 'Stop');
     this.tell('Starting the load: another process, which sends the requests and judges the replies.');
+    this.status.scrollIntoView({ block: this.isInSight() ? 'nearest' : 'start', behavior: stillness() ? 'auto' : 'smooth' });
     try {
-      await this.follow(this.running.signal);
+      await this.follow(form, this.running.signal);
     } catch (error) {
       const stopped = error.name === 'AbortError';
       this.tell(stopped ? 'Stopped.' : error.message, !stopped);
       if (!stopped && !(error instanceof Refused)) throw error;
     } finally {
       this.running = null;
+      this.enable(true);
       say(this.button, 'Run');
+      say(this.figures.querySelector('[data-figure="in_flight"]'), '–');
     }
   }
 
-  async follow(signal) {
+  /** While a race runs, what it was asked for stays as it is. */
+  enable(enabled) {
+    for (const field of this.form.querySelectorAll('select, input')) field.disabled = !enabled;
+  }
+
+  /** Whether the first rows of the fields are on the screen. */
+  isInSight() {
+    return this.tracks.getBoundingClientRect().top < innerHeight * 0.6;
+  }
+
+  async follow(form, signal) {
     const response = await reached(
-      fetch(this.form.action, {
-        method: 'POST',
-        headers: { Accept: LINES },
-        body: new URLSearchParams(new FormData(this.form)),
-        signal,
-      }),
+      fetch(this.form.action, { method: 'POST', headers: { Accept: LINES }, body: form, signal }),
+      'The server does not answer: the race has not begun.',
     );
     if (!response.ok) throw new Refused((await refusal(response)) ?? `The server answered ${response.status}.`);
     let ended = false;
@@ -140,14 +160,17 @@ class RacePart {
   }
 
   began(line) {
-    this.figures.hidden = false;
-    this.total = line.requests * line.cells.length;
-    for (const cell of line.cells) this.shown.get(cell.key)?.describe(cell);
+    this.root.querySelector('#race-last')?.remove();
+    this.setUp(line.cells.map((cell) => cell.key), line.requests);
+    for (const cell of line.cells) this.shown.get(cell.key).describe(cell);
     this.showFigures({ elapsed: 0, finished: 0, in_flight: 0, peak: 0, native_threads: 0 });
   }
 
   showFigures(line) {
-    this.since ??= null;
+    if (!line) {
+      for (const figure of this.figures.querySelectorAll('dd')) say(figure, '–');
+      return;
+    }
     if (!line.finished) this.since = line.elapsed;
     const seconds = line.elapsed - this.since;
     const rate = line.finished && seconds > 0 ? line.finished / seconds : 0;
@@ -199,8 +222,9 @@ class Track {
     this.lines = new Map();
     this.verdict = '';
     this.field = new Field(this.name, total, (at) => this.open(at, true));
-    this.role = element('span', { class: 'role-name' }, before?.role.textContent ?? '');
-    this.shares = element('p', { class: 'shares' });
+    const { role, shares } = part.strategy(this.name);
+    this.role = element('span', { class: 'role-name' }, ROLES[role] ?? '');
+    this.shares = element('p', { class: 'shares' }, shares ?? '');
     this.verdictLine = element('p', { class: 'verdict-line' });
     this.counts = element('p', { class: 'counts' }, `${count(total, 'request')} to send`);
     this.reasons = element('ul', { class: 'reasons' });
@@ -218,12 +242,11 @@ class Track {
       this.next,
       this.source,
     );
-    if (before) say(this.shares, before.shares.textContent);
   }
 
+  /** Of a hazard's variant the form knows nothing. */
   describe(cell) {
-    say(this.shares, cell.shares);
-    if (!this.role.textContent) say(this.role, ROLES[cell.role] ?? '');
+    if (!this.shares.textContent) say(this.shares, cell.summary);
   }
 
   take(line) {
@@ -243,7 +266,11 @@ class Track {
     this.verdict = verdict.verdict;
     this.showCounts();
     this.verdictLine.replaceChildren(element('strong', { class: 'verdict', 'data-verdict': verdict.verdict }, verdict.verdict));
-    this.reasons.replaceChildren(...verdict.reasons.map((reason) => element('li', {}, reason)));
+    const reasons = [...verdict.reasons];
+    if (verdict.verdict === 'ISOLATED' && this.role.textContent === ROLES.control) {
+      reasons.push('It is known to be broken all the same: what breaks it does not happen in this hazard.');
+    }
+    this.reasons.replaceChildren(...reasons.map((reason) => element('li', {}, reason)));
     this.next.hidden = this.field.nextBad(0) === null;
   }
 
@@ -261,7 +288,8 @@ class Track {
   }
 
   lazySource() {
-    const made = element('details', { class: 'source' }, element('summary', {}, 'Its source, as it runs here'));
+    const wide = matchMedia('(min-width: 48rem)').matches;
+    const made = element('details', { class: 'source', open: wide }, element('summary', {}, 'Its source, as it runs here'));
     made.addEventListener('toggle', () => this.loadSource(made), { once: true });
     return made;
   }
@@ -284,12 +312,12 @@ function shownSource(name, piece) {
   ];
 }
 
-/** Wait for the network, and say in a sentence that it was lost. */
-async function reached(waiting) {
+/** Wait for the network, and say in a sentence what it means when it fails. */
+async function reached(waiting, otherwise = LOST) {
   try {
     return await waiting;
   } catch (error) {
-    throw error.name === 'AbortError' ? error : new Refused(LOST);
+    throw error.name === 'AbortError' ? error : new Refused(otherwise);
   }
 }
 
