@@ -19,7 +19,7 @@ export function nameOf(lane) {
   return lane.number === null ? 'a request without a cell' : `request ${lane.number}`;
 }
 
-// A request within a request runs on the outer one's greenlet: the switches are recorded there.
+// A request within a request runs on the outer one's greenlet, where the switches are recorded, and may share a nonce.
 const switches = (lane) => lane.events.some(([, kind]) => kind === 'away');
 
 /**
@@ -49,8 +49,9 @@ export function runs(lane) {
  * Put the events of all lanes in one order, and say of each what it met.
  * @param {object[]} lanes - LANEs
  * @returns {{steps: object[], places: object[]}} steps: `at`, `lane` (index), `kind`, and by kind `times` (of switching
- *   away), `field` and `before` (owner of what it overwrote, null when nobody shown saw that), or `checkpoint`, `error`,
- *   `values`, `owners` and `judged`. places: `name`, and by field the segments `from`, `to`, `owner`, `sure`
+ *   away), `field` and `before` (owner of what it overwrote, null when that was nobody's or is not known), or
+ *   `checkpoint`, `error`, `values`, `owners` and `judged`. places: `name`, and by field the segments `from`, `to`,
+ *   `owner`, `sure`
  */
 export function retell(lanes) {
   const places = new Map();
@@ -70,11 +71,12 @@ export function retell(lanes) {
     const eachField = (act) => place && seen.run !== null && FIELDS.forEach((field) => act(place[field], field));
     if (kind === 'away' || kind === 'ended') eachField((segments) => upTo(segments, seen));
     if (kind === 'away') runOf[lane] = null;
-    if (kind === 'released') eachField((segments) => look(segments, seen, null, null));
-    if (step.field) return { ...step, before: place ? write(place[step.field], seen, lane, lanes[lane].nonce) : null };
+    if (kind === 'released') eachField((segments) => look(segments, seen, null, false));
+    if (step.field) return { ...step, before: place ? write(place[step.field], seen, lane) : null };
     if (!step.values) return step;
     const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
-    const there = (segments, field) => look(segments, seen, owners[field], step.values[field]);
+    const alone = (owner) => known[owner] ?? false;
+    const there = (segments, field) => look(segments, seen, owners[field], alone(owners[field]));
     if (step.error === null) eachField(there);
     return { ...step, owners, judged: judge(step, Object.values(owners)) };
   });
@@ -131,24 +133,24 @@ function doubt(segments, at) {
   if (last && last.owner !== null) segments.push({ ...last, from: last.to, to: at, sure: false, run: 0 });
 }
 
-function write(segments, seen, owner, nonce) {
+function write(segments, seen, owner) {
   const { at, run } = seen;
   const before = upTo(segments, seen) ? segments.at(-1).owner : null;
   if (before === null) doubt(segments, at);
-  segments.push({ from: at, to: at, owner, nonce, sure: run !== null, run });
+  segments.push({ from: at, to: at, owner, sure: run !== null, run });
   return before;
 }
 
-// A read shows what is there. The same nonce was there all the time, since one request alone writes it.
-function look(segments, seen, owner, nonce) {
+// A read shows what is there. The same nonce was there all the time, when one request alone writes it.
+function look(segments, seen, owner, alone) {
   const { at, run } = seen;
   const last = segments.at(-1);
-  if (nonce !== null && last?.sure && last.nonce === nonce) {
+  if (alone && last?.sure && last.owner === owner) {
     Object.assign(last, { to: at, run });
     return;
   }
   if (!upTo(segments, seen)) doubt(segments, at);
-  segments.push({ from: at, to: at, owner, nonce, sure: true, run });
+  segments.push({ from: at, to: at, owner, sure: true, run });
 }
 
 function judge({ lane, kind, error }, owners) {
@@ -172,10 +174,13 @@ export function heart(steps, lanes, story) {
   if (at < 0) return { read: undefined, causes: [], from: 0 };
   const read = steps[at];
   const last = (matches) => steps.slice(0, at).findLast(matches);
-  const lastWrite = (lane, field) => last((step) => step.lane === lane && step.field === field);
   const { keeps } = lanes[0];
-  const release = last(({ kind, lane }) => kind === 'released' && lane && keeps !== null && lanes[lane].keeps === keeps);
-  const cause = (field) => (read.owners[field] === null ? read.checkpoint && release : lastWrite(read.owners[field], field));
+  const wroteThere = (lane) => lane === 0 || (lanes[lane]?.keeps === keeps && switches(lanes[lane]));
+  const lastWrite = (lane, field) => wroteThere(lane) && last((step) => step.lane === lane && step.field === field);
+  const release = last(({ kind, lane }) => kind === 'released' && lane && keeps !== null && wroteThere(lane));
+  // Who left one field of two empty is told by no story: it may be somebody not shown.
+  const emptied = read.judged === 'missing' && release;
+  const cause = (field) => (read.owners[field] === null ? emptied : lastWrite(read.owners[field], field));
   const wrong = FIELDS.filter((field) => read.owners[field] !== 0);
   const causes = [...new Set(wrong.map(cause).filter(Boolean))];
   const own = FIELDS.map((field) => lastWrite(0, field)).filter(Boolean);

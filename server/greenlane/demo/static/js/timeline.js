@@ -51,11 +51,10 @@ class Timeline {
     figure.classList.add('timeline');
     figure.append(
       element('figcaption', { id: 'timeline-says' }, story.sentence),
-      this.makeTools(),
       this.box,
-      element('p', { class: 'small' }, LEGEND),
+      this.makeTools(),
       this.makeList(),
-      this.makeExports(),
+      element('p', { class: 'small' }, LEGEND),
     );
     this.observer = new ResizeObserver(() => this.paint());
     this.observer.observe(this.box);
@@ -67,15 +66,19 @@ class Timeline {
   }
 
   makeTools() {
-    const button = (name, act) => element('button', { type: 'button', onclick: act }, name);
+    const button = (name, onclick) => element('button', { type: 'button', onclick }, name);
+    const name = `greenlane-${nameOf(this.lanes[0]).replace(' ', '-')}`;
+    const trace = () => JSON.stringify(chromeTrace(this.lanes, this.story));
     return element(
       'div',
-      { class: 'tools', role: 'group', 'aria-label': 'Zoom' },
+      { class: 'tools' },
+      button('Save for Perfetto (Chrome trace)', () => save(`${name}.trace.json`, 'application/json', trace())),
+      button('Save as SVG', () => save(`${name}.svg`, 'image/svg+xml', svgText(this.box.firstChild))),
+      this.shown,
       button('Zoom in', () => this.zoom(0.5)),
       button('Zoom out', () => this.zoom(2)),
       button('Show all', () => this.look(this.all)),
       button('What matters', () => this.look(this.matters)),
-      this.shown,
     );
   }
 
@@ -131,20 +134,6 @@ class Timeline {
     );
   }
 
-  makeExports() {
-    const name = `greenlane-${nameOf(this.lanes[0]).replace(' ', '-')}`;
-    const trace = () => JSON.stringify(chromeTrace(this.lanes, this.story));
-    const picture = () => svgText(this.box.firstChild);
-    const button = (label, ...file) =>
-      element('button', { type: 'button', onclick: () => save(file[0], file[1], file[2]()) }, label);
-    return element(
-      'div',
-      { class: 'tools' },
-      button('Save for Perfetto (Chrome trace)', `${name}.trace.json`, 'application/json', trace),
-      button('Save as SVG', `${name}.svg`, 'image/svg+xml', picture),
-    );
-  }
-
   plotWidth() {
     return Math.max(200, this.box.clientWidth - GUTTER);
   }
@@ -179,11 +168,9 @@ class Timeline {
 }
 
 const LEGEND =
-  'Thick: the greenlet runs. Thin: it is switched away. A square is a write, an open one a release, a numbered ' +
-  'circle a read at that checkpoint; 0 is the look before the first write. Under "kept in": whose nonce lies there, ' +
-  'as far as these requests saw; "?" is that of another request, "A?" is A\'s unless it was overwritten or released ' +
-  'already. Times are milliseconds since the race began. Drag, or use the arrow keys, to move; + and −, or Ctrl and ' +
-  'the wheel, zoom.';
+  'Thick: its greenlet runs; thin: it is away. Square: a write; open: a release. Circle: a read, and its checkpoint. ' +
+  'Between the lanes: whose nonce lies there; dashed: unless others wrote since; empty: nothing, or not known. ' +
+  'Times: since the race began.';
 
 function widened(from, to) {
   const more = Math.max(SHORTEST, (to - from) * MARGIN);
@@ -272,10 +259,10 @@ function placeRow(row, x, width) {
 }
 
 function segment(owner, sure, left, y, long) {
-  const letter = LETTERS[owner] ?? '?';
+  const letter = LETTERS[owner] ?? 'other';
   const name = owner < 0 ? 'other' : owner;
   const shape = { x: left, y, width: Math.max(1, long), height: 16 };
-  const text = sure || owner < 0 ? letter : `${letter}?`;
+  const text = sure ? letter : `${letter}?`;
   const made = svg('g', { class: `segment lane-${name}${sure ? '' : ' unsure'}`, 'data-owner': text });
   made.append(svg('rect', shape));
   if (PATTERNS[name]) made.append(svg('rect', { ...shape, class: 'over', fill: `url(#timeline-${name})` }));
@@ -321,10 +308,14 @@ function label(step, long) {
   if (step.field) return `writes ${step.field}`;
   if (step.kind === 'released') return 'releases';
   if (step.error) return 'error';
-  const of = (owner) => (owner === null ? 'nothing' : owner === step.lane ? 'own' : `${LETTERS[owner] ?? '?'}'s`);
+  const verb = step.checkpoint ? 'reads' : 'finds';
+  const whose = (owner) => (owner === step.lane ? 'its own' : `${LETTERS[owner] ?? 'another'}'s`);
   const { first, second } = step.owners;
-  if (first === second) return `${step.checkpoint ? 'reads' : 'finds'} ${of(first)}`;
-  return long ? `first ${of(first)}, second ${of(second)}` : `${of(first)}, ${of(second)}`;
+  const found = [...new Set([first, second])].filter((owner) => owner !== null);
+  if (!found.length) return `${verb} nothing`;
+  if (found.length === 1 && (first === second || !step.checkpoint)) return `${verb} ${whose(found[0])} data`;
+  const of = (owner) => (owner === null ? 'nothing' : whose(owner));
+  return long ? `${verb} first ${of(first)}, second ${of(second)}` : `${verb} ${of(first)} and ${of(second)}`;
 }
 
 function mark(step, x, bar, width, taken, isHeart) {
@@ -341,7 +332,7 @@ function mark(step, x, bar, width, taken, isHeart) {
   made.append(svg('path', { class: 'leader', d: `M${x} ${bar}V${y}` }));
   if (!step.owners) made.append(svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }));
   else made.append(svg('circle', { cx: x, cy: y, r: 8 }));
-  if (step.owners) made.append(svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
+  if (step.checkpoint) made.append(svg('text', { class: 'number', x, y: y + 4 }, step.checkpoint));
   made.append(svg('text', { class: back ? 'back' : null, x: back ? x - 12 : x + 12, y: y + 4 }, text));
   return made;
 }

@@ -77,7 +77,7 @@ function slicesOf(lane) {
 function keptSlice({ from, to, owner, sure }, tid, lanes) {
   const [ts, dur] = [micro(from), micro(to) - micro(from)];
   if (owner === null || dur === 0) return [];
-  const name = `${LETTERS[owner] ?? '?'}${sure ? '' : '?'}: of ${nameOf(lanes[owner])}`;
+  const name = `${LETTERS[owner] ?? 'other'}${sure ? '' : '?'}: of ${nameOf(lanes[owner])}`;
   return [{ ph: 'X', cat: 'kept', name, pid: PLACES, tid, ts, dur, args: {} }];
 }
 
