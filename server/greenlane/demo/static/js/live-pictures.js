@@ -35,8 +35,8 @@ export function settle(rows, lanes) {
 }
 
 /**
- * Fit a canvas to its place, sharp on every screen, and read the colours of the style sheet. To be done
- * again when either changes, and not for each picture: it makes the browser lay out the page.
+ * Fit a canvas to its place, sharp on every screen, and read the colours of the style sheet. Not for
+ * each picture, but when either changes: it makes the browser lay out the page.
  * @param {HTMLCanvasElement} canvas
  * @returns {{pen: CanvasRenderingContext2D, width: number, height: number, colours: Record<string, string>}}
  */
@@ -68,9 +68,7 @@ export function drawHistory({ pen, width, height, colours }, history) {
   pen.strokeStyle = colours.edge;
   pen.fillStyle = colours.soft;
   for (const value of [0, top / 2, top]) rule(pen, 0, y(value), width, y(value));
-  pen.textBaseline = 'bottom';
-  pen.fillText(number(top), 2, y(top) - 1);
-  pen.textBaseline = 'alphabetic';
+  label(pen, number(top), 2, y(top) - 4, 'left');
   label(pen, '60 s ago', 0, height - 4, 'left');
   label(pen, '30 s', width / 2, height - 4, 'center');
   label(pen, 'now', width, height - 4, 'right');
@@ -186,5 +184,4 @@ function rule(pen, fromX, fromY, toX, toY) {
 function label(pen, text, x, y, align) {
   pen.textAlign = align;
   pen.fillText(text, x, y);
-  pen.textAlign = 'left';
 }

@@ -40,12 +40,13 @@ export function mount(root) {
 
 /** The stream: opens, notices when it is lost, and tries again. */
 class Stream {
+  source = null;
+  timer = 0;
+  lost = false;
+
   constructor(url, view) {
     this.url = url;
     this.view = view;
-    this.source = null;
-    this.timer = 0;
-    this.lost = false;
   }
 
   open() {
@@ -111,6 +112,12 @@ async function refusal(url) {
 
 /** What is shown. */
 class View {
+  pictures = {};
+  history = [];
+  rows = [];
+  snapshot = null;
+  names = '';
+
   constructor(root) {
     this.root = root;
     this.button = root.querySelector('button');
@@ -118,16 +125,11 @@ class View {
     this.figures = root.querySelectorAll('[data-figure]');
     this.now = root.querySelector('.live-now');
     this.kept = root.querySelector('tbody');
-    this.cells = {};
-    this.pictures = {};
     for (const canvas of root.querySelectorAll('canvas')) {
       const { picture } = canvas.dataset;
       const words = root.querySelector(`[data-says=${picture}]`);
       this.pictures[picture] = { canvas, words, name: canvas.getAttribute('aria-label'), paper: null };
     }
-    this.history = [];
-    this.rows = [];
-    this.snapshot = null;
     root.querySelector('.live-bar').hidden = false;
     const again = () => this.fit();
     new ResizeObserver(again).observe(root);
@@ -145,10 +147,10 @@ class View {
   }
 
   take(snapshot) {
-    const now = performance.now();
+    const at = performance.now();
     this.snapshot = snapshot;
-    this.history.push({ at: now, value: snapshot.in_flight });
-    while (now - this.history[0].at > MINUTE + 2_000) this.history.shift();
+    this.history.push({ at, value: snapshot.in_flight });
+    while (at - this.history[0].at > MINUTE + 2_000) this.history.shift();
     this.rows = settle(this.rows, snapshot.lanes ?? []);
     this.write(snapshot);
     if (this.now.hidden) {
@@ -172,13 +174,12 @@ class View {
   write(snapshot) {
     for (const figure of this.figures) {
       const value = snapshot[figure.dataset.figure];
-      const format = FORMATS[figure.dataset.figure] ?? ((plain) => number(plain));
-      say(figure, value === null ? '–' : format(value));
+      say(figure, value === null ? '–' : (FORMATS[figure.dataset.figure] ?? number)(value));
     }
-    this.keep({
-      ...named(snapshot.contexts, (kind) => `${kind} contexts, pushed and not popped`),
-      ...named(snapshot.entries, (local) => `entries in ${local}`),
-    });
+    this.keep([
+      ...Object.entries(snapshot.contexts).map(([kind, open]) => [`${kind} contexts, pushed and not popped`, open]),
+      ...Object.entries(snapshot.entries).map(([name, entries]) => [`entries in ${name}`, entries]),
+    ]);
     const values = this.history.map(({ value }) => value);
     this.tell('history', `now ${number(snapshot.in_flight)}, at most ${number(Math.max(...values))}, at least ${number(Math.min(...values))}`);
     this.tell('lanes', aboutLanes(snapshot));
@@ -191,27 +192,17 @@ class View {
   }
 
   keep(kept) {
-    for (const name of Object.keys(this.cells)) {
-      if (name in kept) continue;
-      this.cells[name].parentNode.remove(); // a Local that is watched no more: a race's, when it has ended
-      delete this.cells[name];
+    const names = kept.map(([name]) => name).join();
+    if (names !== this.names) {
+      this.names = names; // a race's Locals come and go
+      this.kept.replaceChildren(...kept.map(([name]) => element('tr', {}, element('th', { scope: 'row' }, name), element('td'))));
     }
-    for (const [name, value] of Object.entries(kept)) {
-      const cell = (this.cells[name] ??= this.row(name));
+    kept.forEach(([, value], index) => {
+      const cell = this.kept.rows[index].cells[1];
       say(cell, number(value));
       cell.classList.toggle('some', value > 0);
-    }
+    });
   }
-
-  row(name) {
-    const cell = element('td');
-    this.kept.append(element('tr', {}, element('th', { scope: 'row' }, name), cell));
-    return cell;
-  }
-}
-
-function named(values, name) {
-  return Object.fromEntries(Object.entries(values).map(([key, value]) => [name(key), value]));
 }
 
 function aboutLanes(snapshot) {

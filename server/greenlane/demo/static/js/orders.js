@@ -9,6 +9,9 @@ const EMPTY = '--'; // neither field is set
 const FIELDS = ['first', 'second'];
 const SPEED = 1200; // milliseconds that playing stays at an order
 
+const span = (name, ...children) => element('span', { class: name }, ...children);
+const heading = (scope, ...children) => element('th', { scope }, ...children);
+
 /**
  * Show the programs in `root`, whose `data-url` is the address that their documents lie under.
  * @param {HTMLElement} root
@@ -48,12 +51,9 @@ export function mount(root) {
 }
 
 async function load(url) {
-  let response;
-  try {
-    response = await fetch(url, { headers: { Accept: 'application/json' } });
-  } catch {
+  const response = await fetch(url, { headers: { Accept: 'application/json' } }).catch(() => {
     throw new Error('the server does not answer.');
-  }
+  });
   const loaded = await response.json().catch(() => ({ error: `the reply has the status ${response.status}.` }));
   if (!response.ok) throw new Error(loaded.error);
   return loaded;
@@ -176,7 +176,7 @@ function draw(view, whole, { strategy, order }) {
   const bad = view.scroller.querySelector('.line.bad');
   if (bad) view.scroller.scrollLeft = bad.closest('td').offsetLeft - view.scroller.clientWidth / 2;
   const told = steps.map((step) => inWords(step, strategy, whole)).join('; ');
-  view.sentence.replaceChildren(`Request ${told}. So `, element('span', { class: 'nowrap' }, strategy.name), ` ${outcome} in this order.`);
+  view.sentence.replaceChildren(`Request ${told}. So `, span('nowrap', strategy.name), ` ${outcome} in this order.`);
   view.strategies.forEach((button, index) => drawStrategy(button, whole, whole.strategies[index], strategy, order));
 }
 
@@ -187,11 +187,11 @@ function drawStrategy(button, whole, strategy, chosen, order) {
   button.setAttribute('aria-pressed', strategy === chosen);
   button.className = strategy.fails ? 'bad' : 'good';
   button.replaceChildren(
-    element('span', { class: 'name' }, strategy.name),
+    span('name', strategy.name),
     ' ',
-    element('span', { class: 'all' }, total(whole, strategy)),
+    span('all', total(whole, strategy)),
     ' ',
-    element('span', { class: bad ? 'here bad' : 'here good' }, bad ? `${BAD} fails in this order` : `${GOOD} holds in this order`),
+    span(bad ? 'here bad' : 'here good', bad ? `${BAD} fails in this order` : `${GOOD} holds in this order`),
   );
 }
 
@@ -218,8 +218,8 @@ function kindOf({ name, read }) {
 }
 
 function table(whole, strategy, place, steps) {
-  const row = (name, ...cells) => element('tr', {}, element('th', { scope: 'row' }, ...name), ...cells);
-  const head = element('tr', {}, element('th', { scope: 'col' }, 'Step'), ...steps.map((_, index) => element('th', { scope: 'col' }, index + 1)));
+  const row = (name, ...cells) => element('tr', {}, heading('row', ...name), ...cells);
+  const head = element('tr', {}, heading('col', 'Step'), ...steps.map((_, index) => heading('col', index + 1)));
   const requests = [...whole.requests].map((name) =>
     row(['request ', chip(name)], ...steps.map((step) => (step.name === name ? doing(step) : element('td', { class: 'waits' })))));
   const places = strategy.places.map((name, index) => row([name], ...steps.map(({ before, after }) => lies(before[index], after[index]))));
@@ -236,13 +236,13 @@ function table(whole, strategy, place, steps) {
 function doing(step) {
   const lines = step.found && step.found !== EMPTY ? line('finds', step.found, 'stale') : [];
   if (step.read !== null) lines.push(...line('reads', step.read, kindOf(step)));
-  else lines.push(element('span', { class: 'line' }, step.does.replace('write', 'writes'), ' ', chip(step.name)));
+  else lines.push(span('line', step.does.replace('write', 'writes'), ' ', chip(step.name)));
   return element('td', {}, ...lines);
 }
 
 function line(verb, fields, kind) {
   const good = kind === 'own';
-  return [element('span', { class: `line ${good ? 'good' : 'bad'}` }, `${verb} `, ...chips(fields), ' ', element('span', { class: 'nowrap' }, `${good ? GOOD : BAD} ${kind}`))];
+  return [span(`line ${good ? 'good' : 'bad'}`, `${verb} `, ...chips(fields), ' ', span('nowrap', `${good ? GOOD : BAD} ${kind}`))];
 }
 
 function lies(before, after) {
