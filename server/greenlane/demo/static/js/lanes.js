@@ -1,10 +1,8 @@
 // What recorded events mean: when each lane ran, who wrote last to each place, and whose data each read got.
-// Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes.
+// Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes,
+// and -1 for a request that is not among them.
 
 const FIELDS = ['first', 'second'];
-
-/** The owner of what a request wrote that is not among the lanes. */
-export const OTHER = -1;
 
 /** What tells lanes apart beside colour, reader first. */
 export const LETTERS = 'ABC';

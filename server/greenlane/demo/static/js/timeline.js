@@ -23,7 +23,7 @@ const drawn = new WeakMap();
 export function draw(figure, lanes, story) {
   clear(figure);
   figure.hidden = false; // what is hidden has no width
-  drawn.set(figure, new Timeline(figure, lanes, story));
+  drawn.set(figure, new Timeline(figure, lanes, story).observer);
 }
 
 /**
@@ -31,7 +31,7 @@ export function draw(figure, lanes, story) {
  * @param {HTMLElement} figure
  */
 export function clear(figure) {
-  drawn.get(figure)?.end();
+  drawn.get(figure)?.disconnect();
   drawn.delete(figure);
   figure.replaceChildren();
   figure.hidden = true;
@@ -46,6 +46,14 @@ class Timeline {
     this.all = widened(this.told.steps[0].at, this.told.steps.at(-1).at);
     this.matters = this.heart.read ? widened(this.heart.from, this.heart.read.at) : this.all;
     this.view = this.matters;
+    this.keys = {
+      ArrowLeft: () => this.move(-0.2),
+      ArrowRight: () => this.move(0.2),
+      '+': () => this.zoom(0.5),
+      '-': () => this.zoom(2),
+      Home: () => this.look(this.matters),
+      End: () => this.look(this.all),
+    };
     this.box = this.makeBox();
     this.shown = element('output', { class: 'shown' });
     figure.classList.add('timeline');
@@ -61,10 +69,6 @@ class Timeline {
     this.paint();
   }
 
-  end() {
-    this.observer.disconnect();
-  }
-
   makeTools() {
     const button = (name, onclick) => element('button', { type: 'button', onclick }, name);
     const name = `greenlane-${nameOf(this.lanes[0]).replace(' ', '-')}`;
@@ -75,44 +79,28 @@ class Timeline {
       button('Save for Perfetto (Chrome trace)', () => save(`${name}.trace.json`, 'application/json', trace())),
       button('Save as SVG', () => save(`${name}.svg`, 'image/svg+xml', svgText(this.box.firstChild))),
       this.shown,
-      button('Zoom in', () => this.zoom(0.5)),
-      button('Zoom out', () => this.zoom(2)),
-      button('Show all', () => this.look(this.all)),
-      button('What matters', () => this.look(this.matters)),
+      button('Zoom in', this.keys['+']),
+      button('Zoom out', this.keys['-']),
+      button('Show all', this.keys.End),
+      button('What matters', this.keys.Home),
     );
   }
 
   makeBox() {
-    const keys = {
-      ArrowLeft: () => this.move(-0.2),
-      ArrowRight: () => this.move(0.2),
-      '+': () => this.zoom(0.5),
-      '-': () => this.zoom(2),
-      Home: () => this.look(this.matters),
-      End: () => this.look(this.all),
-    };
-    const box = element('div', {
+    return element('div', {
       class: 'picture',
       tabindex: 0,
       role: 'region',
       'aria-label': 'Timeline: arrow keys move in time, plus and minus zoom, Home shows what matters, End shows all',
       onkeydown: (event) => {
-        if (!keys[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;
+        if (!this.keys[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;
         event.preventDefault();
-        keys[event.key]();
+        this.keys[event.key]();
       },
       onpointermove: (event) => {
         if (event.buttons & 1) this.move(-event.movementX / this.plotWidth());
       },
     });
-    const zoomAtPointer = (event) => {
-      if (!event.ctrlKey) return; // the page scrolls
-      event.preventDefault();
-      const x = event.clientX - box.getBoundingClientRect().left - GUTTER;
-      this.zoom(event.deltaY < 0 ? 0.8 : 1.25, x / this.plotWidth());
-    };
-    box.addEventListener('wheel', zoomAtPointer, { passive: false });
-    return box;
   }
 
   makeList() {
@@ -143,11 +131,11 @@ class Timeline {
     this.paint();
   }
 
-  zoom(factor, at = 0.5) {
+  zoom(factor) {
     const { from, to } = this.view;
     const longest = this.all.to - this.all.from;
-    const length = Math.min(longest, Math.max(Math.min(SHORTEST, longest), (to - from) * factor));
-    this.start(from + at * (to - from - length), length);
+    const length = Math.min(longest, Math.max(SHORTEST, (to - from) * factor));
+    this.start((from + to - length) / 2, length);
   }
 
   move(share) {
@@ -241,7 +229,7 @@ function names({ top, name, place, lane }) {
   const side = place
     ? [text('field', GUTTER - 6, 30, 'first'), text('field', GUTTER - 6, 48, 'second')]
     : [text(`letter lane-${lane}`, GUTTER - 16, 30, LETTERS[lane])];
-  return [text('name', GUTTER, 12, name), ...side];
+  return [text('name', 2, 12, name), ...side];
 }
 
 function placeRow(row, x, width) {
@@ -278,7 +266,7 @@ function laneRow(row, { lanes, told, heart, x, width }) {
   for (const { from, to } of merged(runs(lanes[row.lane]), x, width)) {
     made.append(svg('rect', { class: 'runs', x: from, y: bar - 6, width: Math.max(2, to - from), height: 12 }));
   }
-  const weight = (step) => (step === heart.read ? 2 : heart.causes.includes(step) ? 1 : 0);
+  const weight = (step) => (step === heart.read) * 2 + heart.causes.includes(step);
   // From right to left: no leader then crosses a label. What matters has its place first.
   const marks = told.steps
     .filter((step) => step.lane === row.lane && touches(step) && x(step.at) > 0 && x(step.at) < width - 9)
@@ -315,7 +303,9 @@ function label(step, long) {
   if (!found.length) return `${verb} nothing`;
   if (found.length === 1 && (first === second || !step.checkpoint)) return `${verb} ${whose(found[0])} data`;
   const of = (owner) => (owner === null ? 'nothing' : whose(owner));
-  return long ? `${verb} first ${of(first)}, second ${of(second)}` : `${verb} ${of(first)} and ${of(second)}`;
+  if (long) return `${verb} first ${of(first)}, second ${of(second)}`;
+  const rest = found.length > 1 ? `and ${of(second)}` : `in ${first === null ? 'second' : 'first'}`;
+  return `${verb} ${whose(found[0])} ${rest}`;
 }
 
 function mark(step, x, bar, width, taken, isHeart) {
