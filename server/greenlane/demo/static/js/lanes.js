@@ -59,7 +59,8 @@ export function retell(lanes) {
   const known = lanes.map(switches);
   const runOf = []; // by lane; null while it is away
   let run = 0;
-  const ownerOf = (nonce) => (nonce === null ? null : lanes.findIndex((lane) => lane.nonce === nonce));
+  const wrote = (nonce) => (lane, index) => lane.nonce === nonce && (known[index] || index === 0);
+  const ownerOf = (nonce) => (nonce === null ? null : lanes.findIndex(wrote(nonce)));
   const steps = inOneOrder(lanes.map(stepsOf)).map((step) => {
     const { at, lane, kind } = step;
     if (kind === 'began' || kind === 'back' || !known[lane]) runOf[lane] = run += 1;
@@ -73,8 +74,7 @@ export function retell(lanes) {
     if (step.field) return { ...step, before: place ? write(place[step.field], seen, lane) : null };
     if (!step.values) return step;
     const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
-    const alone = (owner) => known[owner] ?? false;
-    const there = (segments, field) => look(segments, seen, owners[field], alone(owners[field]));
+    const there = (segments, field) => look(segments, seen, owners[field], known[owners[field]]);
     if (step.error === null) eachField(there);
     return { ...step, owners, judged: judge(step, Object.values(owners)) };
   });
@@ -173,7 +173,7 @@ export function heart(steps, lanes, story) {
   const read = steps[at];
   const last = (matches) => steps.slice(0, at).findLast(matches);
   const { keeps } = lanes[0];
-  const wroteThere = (lane) => lane === 0 || (lanes[lane]?.keeps === keeps && switches(lanes[lane]));
+  const wroteThere = (lane) => lanes[lane]?.keeps === keeps;
   const lastWrite = (lane, field) => wroteThere(lane) && last((step) => step.lane === lane && step.field === field);
   const release = last(({ kind, lane }) => kind === 'released' && lane && keeps !== null && wroteThere(lane));
   // Who left one field of two empty is told by no story: it may be somebody not shown.
