@@ -123,6 +123,8 @@ def real_redis(folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("variant", ["broken", "fixed"])
 def test_nothing_is_left_when_the_demonstration_is(variant: str) -> None:
+    gc.collect()  # what other tests have thrown away must not go in the middle of this one
+    gevent.idle()
     before, threads = sockets(), psutil.Process().num_threads()
     client = Client(create_demo(secret_key="for this test"))
     address = f"/hazards/{CELL}/{variant}?nonce=a&pause=0"
@@ -134,7 +136,7 @@ def test_nothing_is_left_when_the_demonstration_is(variant: str) -> None:
         request.get().close()
     del client, requests, request
     must_be_closed_but(before)
-    assert psutil.Process().num_threads() == threads
+    assert psutil.Process().num_threads() <= threads
 
 
 # Bad input, and servers that are none

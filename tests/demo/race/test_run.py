@@ -48,12 +48,17 @@ class Staged:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.arenas: dict[str, WSGIApplication] = {}
         self.draining = False
+        self.before: list[psutil.Process] = []
         self.hosts: list[str] = []
         self._monkeypatch = monkeypatch
         entry = Entry.of(ImmutableMultiDict(DEFAULTS))
         monkeypatch.setattr(Ops, "draining", property(lambda _ops: self.draining))
         self.ops = Ops(App("tests"))
         self.race = Race(entry, "http://127.0.0.1:1", self.arenas, self.ops)
+
+    def children(self) -> list[psutil.Process]:
+        """Return what the race has started."""
+        return [each for each in psutil.Process().children() if each not in self.before]
 
     def lines(self, program: str, *printed: Line) -> Generator[Line, None, None]:
         def command(host: str, _entry: Entry) -> list[str]:
@@ -69,10 +74,12 @@ class Staged:
 @pytest.fixture
 def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Staged]:
     """A race that has not begun."""
+    before = psutil.Process().children()  # a database may run for other tests
     staging = Staged(monkeypatch)
+    staging.before = before
     yield staging
     assert staging.arenas == {}
-    assert psutil.Process().children() == []
+    assert staging.children() == []
 
 
 def request(nonce: str, cell: str = CELL, judged: str = "foreign") -> Line:
@@ -235,7 +242,7 @@ def test_whoever_closes_it_ends_it(staged: Staged) -> None:
     """Also in the middle of a line: the fixture sees that no process and no arena is left."""
     lines = staged.lines(STAYS, BEGIN, request("a"))
     until(lines, "request")
-    assert len(psutil.Process().children()) == 1
+    assert len(staged.children()) == 1
     lines.close()
 
 
