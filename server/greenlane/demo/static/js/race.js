@@ -101,6 +101,7 @@ class RacePart {
       this.tell(stopped ? 'Stopped.' : error.message, !stopped);
       if (!stopped && !(error instanceof Refused)) throw error;
     } finally {
+      this.running.abort(); // what is left of a reply that nobody reads
       this.running = null;
       this.enable(true);
       say(this.button, 'Run');
