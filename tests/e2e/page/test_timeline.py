@@ -482,6 +482,9 @@ def test_a_release_leads_to_the_read_that_found_nothing(page: Page) -> None:
     assert rights[2:] == pytest.approx([x(4), x(4)], abs=0.1)
     events = trace(page, drawn)["traceEvents"]
     assert [(e["name"], e["tid"]) for e in events if e["ph"] in "sf"] == [("release", 2), ("release", 1)]
+    # One that had just read nothing has emptied nothing.
+    b["events"].insert(-2, [3.9, "read", 1, nothing, None])
+    assert draw(page, drawn).locator(".arrow").count() == 0
 
 
 def test_what_else_a_strategy_reads_is_told_as_well(page: Page) -> None:

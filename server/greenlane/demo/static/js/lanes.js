@@ -47,9 +47,9 @@ export function runs(lane) {
  * Put the events of all lanes in one order, and say of each what it met.
  * @param {object[]} lanes - LANEs
  * @returns {{steps: object[], places: object[]}} steps: `at`, `lane` (index), `kind`, and by kind `times` (of switching
- *   away), `field` and `before` (owner of what it overwrote, null when that was nobody's or is not known), or
- *   `checkpoint`, `error`, `values`, `owners` and `judged`. places: `name`, and by field the segments `from`, `to`,
- *   `owner`, `sure`
+ *   away), `field` and `before` (owner of what it overwrote, null when that was nobody's or is not known),
+ *   `emptied` (whether a release is known to have), or `checkpoint`, `error`, `values`, `owners` and `judged`.
+ *   places: `name`, and by field the segments `from`, `to`, `owner`, `sure`
  */
 export function retell(lanes) {
   const places = new Map();
@@ -70,7 +70,12 @@ export function retell(lanes) {
     const eachField = (act) => place && seen.run !== null && FIELDS.forEach((field) => act(place[field], field));
     if (kind === 'away' || kind === 'ended') eachField((segments) => upTo(segments, seen));
     if (kind === 'away') runOf[lane] = null;
-    if (kind === 'released') eachField((segments) => look(segments, seen, null, false));
+    if (kind === 'released') {
+      const full = (segments) => upTo(segments, seen) && segments.at(-1).owner !== null;
+      const emptied = Boolean(place) && FIELDS.some((field) => full(place[field]));
+      eachField((segments) => look(segments, seen, null, false));
+      return { ...step, emptied };
+    }
     if (step.field) return { ...step, before: place ? write(place[step.field], seen, lane) : null };
     if (!step.values) return step;
     const owners = Object.fromEntries(Object.entries(step.values).map(([field, nonce]) => [field, ownerOf(nonce)]));
@@ -175,10 +180,9 @@ export function heart(steps, lanes, story) {
   const { keeps } = lanes[0];
   const wroteThere = (lane) => lanes[lane]?.keeps === keeps;
   const lastWrite = (lane, field) => wroteThere(lane) && last((step) => step.lane === lane && step.field === field);
-  const release = last(({ kind, lane }) => kind === 'released' && lane && keeps !== null && wroteThere(lane));
   // Who left one field of two empty is told by no story: it may be somebody not shown.
-  const emptied = read.judged === 'missing' && release;
-  const cause = (field) => (read.owners[field] === null ? emptied : lastWrite(read.owners[field], field));
+  const release = read.judged === 'missing' && last(({ emptied, lane }) => emptied && lane && wroteThere(lane));
+  const cause = (field) => (read.owners[field] === null ? release : lastWrite(read.owners[field], field));
   const wrong = FIELDS.filter((field) => read.owners[field] !== 0);
   const causes = [...new Set(wrong.map(cause).filter(Boolean))];
   const own = FIELDS.map((field) => lastWrite(0, field)).filter(Boolean);
