@@ -444,6 +444,18 @@ def test_a_step_that_another_greenlet_made_is_drawn_where_it_happened(page: Page
     expect(figure.locator(".mark.heart.missing")).to_contain_text("reads nothing")
 
 
+def test_what_another_greenlet_writes_for_a_lane_is_not_known_to_stay(page: Page) -> None:
+    drawn = sample("foreign")
+    a, b = drawn["lanes"] = drawn["lanes"][:2]
+    nothing = {"first": None, "second": None}
+    for lane, start in ((a, 0), (b, 0.5)):
+        lane["events"] = [[start, "began", nothing], [start + 0.1, "away"], [start + 3, "wrote", "first"]]
+        lane["events"] += [[start + 5, "back"], [start + 5.1, "ended"]]
+    figure = draw(page, drawn, all_of_it=True)
+    assert owners(figure, "the one object") == ["A?"]
+    assert sum("overwrites" in line for line in words(figure)) == 0
+
+
 def test_a_place_that_is_found_empty_was_emptied_by_somebody(page: Page) -> None:
     drawn = sample("own")
     reader = drawn["lanes"][0]

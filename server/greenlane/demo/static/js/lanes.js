@@ -125,7 +125,7 @@ function inOneOrder(queues) {
 // What was seen stays until the greenlet that saw it switches away: all share one native thread. Whether that is so.
 function upTo(segments, { at, run }) {
   const last = segments.at(-1);
-  if (last?.run !== run) return false;
+  if (!run || last?.run !== run) return false;
   last.to = at;
   return true;
 }
