@@ -148,11 +148,16 @@ def page(visit: Visit) -> Page:
 
 
 @pytest.fixture(scope="module")
-def kept_page(browser: Browser, server: "Process") -> Iterator[Page]:
+def kept_watch(server: "Process") -> Iterator[Watch]:
+    """What must not happen in `kept_page`."""
+    yield from _watching(server)
+
+
+@pytest.fixture(scope="module")
+def kept_page(browser: Browser, server: "Process", kept_watch: Watch) -> Iterator[Page]:
     """The same, but one for a module: for what takes long to bring about, and what only looks at it."""
-    for watch in _watching(server):
-        for visit in _visiting(browser, server, watch):
-            yield visit(viewport=WIDE)
+    for visit in _visiting(browser, server, kept_watch):
+        yield visit(viewport=WIDE)
 
 
 @pytest.fixture(scope="session")

@@ -226,11 +226,29 @@ def test_without_a_script_a_race_runs_and_the_page_shows_its_results(visit: "Vis
     page = visit(java_script_enabled=False)
     choose(page, "shared-object", "local")
     button(page, "Run").click(timeout=RACE_TIMEOUT_MS)
+    page.wait_for_url("**/#race", timeout=RACE_TIMEOUT_MS)
     last = page.get_by_role("region", name="The last race on this server").first
     expect(last).to_be_visible(timeout=RACE_TIMEOUT_MS)
     expect(last.get_by_role("row", name=re.compile("^local ISOLATED"))).to_be_visible()
     expect(last.get_by_role("row", name=re.compile("^shared-object CROSS-TALK"))).to_be_visible()
     expect(last.get_by_text(re.compile(r"request \d+ .*the one object")).first).to_be_visible()
+
+
+def test_without_a_script_the_page_says_that_a_race_runs_and_closing_it_ends_the_race(
+    visit: "Visit", server: "Process", wait_until: "WaitUntil"
+) -> None:
+    page = visit(java_script_enabled=False)
+    choose(page, "local", "nothing", **LONG)
+    button(page, "Run").click(no_wait_after=True)
+    expect(page.get_by_role("heading", level=1)).to_have_text("The race is running")
+    expect(page.get_by_role("listitem").first).to_have_text(
+        re.compile(r"^\d+ s: [\d,]+ requests finished, \d+ in flight$")
+    )
+    arena = running(server)
+    page.close()
+    closed = time.monotonic()
+    wait_until(lambda: server.get(f"{arena}/probe/")[0] == 404, "the arena is gone")
+    assert time.monotonic() - closed < 1.0
 
 
 # Stopped, refused, lost
