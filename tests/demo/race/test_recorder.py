@@ -292,7 +292,7 @@ def test_so_many_switches_are_recorded_and_no_more(scene: "Scene") -> None:
     assert a.lane.switches == MOST_SWITCHES
     assert Counter(kinds(a.lane)) == {
         "began": 1,
-        "away": MOST_SWITCHES // 2,
+        "away": MOST_SWITCHES // 2 + 1,
         "back": MOST_SWITCHES // 2,
         "wrote": 2,
         "read": 1,
@@ -346,10 +346,33 @@ def test_who_wrote_and_released_is_known_by_cell_and_time(scene: "Scene") -> Non
 def test_who_wrote_a_nonce_is_known_from_then_on(scene: "Scene") -> None:
     a = scene.request("a", "local").began().wrote("first")
     (moment,) = a.lane.at("wrote")
-    assert scene.recorder.writer("a", moment) is a.lane
-    assert scene.recorder.writer("a", moment - 0.5) is None
-    assert scene.recorder.writer("b", moment) is None
+    assert scene.recorder.writer("a", None, moment) is a.lane
+    assert scene.recorder.writer("a", None, moment - 0.5) is None
+    assert scene.recorder.writer("b", None, moment) is None
     assert scene.recorder.lane("b") is None
+
+
+def test_of_two_with_one_nonce_the_one_in_the_same_place_is_meant(scene: "Scene") -> None:
+    here = scene.request("a", "shared-object").began().wrote()
+    elsewhere = scene.request("a", "local").began().wrote()
+    assert scene.recorder.writer("a", here.lane.keeps, 100) is here.lane
+    assert scene.recorder.writer("a", elsewhere.lane.keeps, 100) is elsewhere.lane
+    assert scene.recorder.writer("a", "nowhere", 100) is elsewhere.lane  # the last
+
+
+def test_a_request_that_comes_before_the_loads_word_has_its_times_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter(range(100, 200))
+    monkeypatch.setattr("greenlane.demo.race.recorder.monotonic", lambda: next(now))
+    with Arena("shared-object").recording() as recording:
+        assert isinstance(recording, Arena)
+        recording._began = 0.0
+        recording.ask("local", "a")
+        began, last = (recording.of("a").events[at][0] for at in (0, -1))
+        assert 0 < began < last
+        recording.start()
+        assert recording.elapsed() * 1000 > last
 
 
 def test_an_error_is_kept_as_one_line(scene: "Scene") -> None:

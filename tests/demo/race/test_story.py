@@ -166,12 +166,22 @@ def test_what_another_released_is_missing(scene: "Scene") -> None:
     assert shown(story) == ["a", "b"]
 
 
-def test_the_last_one_who_released_is_told_of(scene: "Scene") -> None:
+def test_the_first_one_who_released_is_told_of(scene: "Scene") -> None:
+    """Those after it have emptied nothing."""
     others = [scene.request(nonce, SHARED).began().wrote() for nonce in "bcd"]
     a = scene.request("a", SHARED).began().wrote()
     for other in others:
         other.released().ended()
-    assert shown(a.read().story("missing")) == ["a", "d"]
+    assert shown(a.read().story("missing")) == ["a", "b"]
+
+
+def test_a_release_before_somebody_wrote_again_is_not_told_of(scene: "Scene") -> None:
+    b, c = (scene.request(nonce, SHARED).began().wrote() for nonce in "bc")
+    a = scene.request("a", SHARED).began().wrote()
+    b.released().ended()
+    scene.request("d", SHARED).began().wrote()
+    c.released().ended()
+    assert shown(a.read().story("missing")) == ["a", "c"]
 
 
 def test_who_released_before_it_wrote_is_not_told_of(scene: "Scene") -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Switches that are recorded of one lane. A request makes a few at each step; a bound
 #: all the same, because a lane may be a stream that its client reads slowly.
-MOST_SWITCHES: Final = 400
+MOST_SWITCHES: Final = 401  # odd, so that the last one is away
 
 Event = tuple[Any, ...]
 """Milliseconds since the race began, what happened, and what more there is to say of it."""
@@ -116,8 +116,8 @@ class Recorder(Watch):
             yield self
 
     def start(self) -> None:
-        """Begin to count the time: the first request is about to come."""
-        self._began = monotonic()
+        """Begin to count the time, unless a request has come already."""
+        self._began = self._began or monotonic()
 
     def elapsed(self) -> float:
         """Return the seconds since the race began; 0 before."""
@@ -140,6 +140,7 @@ class Recorder(Watch):
 
     def began(self, probe: Probe, found: Reading) -> None:
         """Open a lane, and record what it found."""
+        self.start()  # the first one may be here before the load's word that it begins
         current = getcurrent()
         if current not in self._greenlets:
             self._greenlets[current] = next(self._numbers)
@@ -190,13 +191,18 @@ class Recorder(Watch):
         """Return the lane of the request that a nonce was given to; None when it never got so far."""
         return next(iter(self._lanes.get(nonce, ())), None)
 
-    def writer(self, nonce: str, before: float) -> Lane | None:
+    def writer(self, nonce: str, keeps: str | None, before: float) -> Lane | None:
         """Return who wrote a nonce last before a time, in milliseconds.
 
-        Requests within requests may share one.
+        Requests within requests may share one: then whoever wrote it in the place that is named.
         """
-        wrote = [lane for lane in self._lanes.get(nonce, ()) if any(at <= before for at in lane.at("wrote"))]
-        return wrote[-1] if wrote else None
+        acts = [
+            (lane.keeps == keeps, at, lane.id, lane)
+            for lane in self._lanes.get(nonce, ())
+            for at in lane.at("wrote")
+            if at <= before
+        ]
+        return max(acts)[-1] if acts else None
 
     def writers(self, cell: str, after: float, before: float) -> list[Lane]:
         """Return who wrote in ``cell`` between two times, in milliseconds, in order."""

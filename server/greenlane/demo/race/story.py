@@ -166,12 +166,14 @@ def _overwriter(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
 
 
 def _releaser(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
-    """Return who emptied the place in which ``reader`` had written, last before it read."""
+    """Return who emptied the place where ``reader`` had written: the first release after the last write."""
     wrote = [moment for moment in reader.at("wrote") if moment < at]
     if not wrote or reader.keeps is None:
         return None
-    releasers = recorder.releasers(reader.cell, wrote[-1], at)
-    return next((lane for lane in reversed(releasers) if lane.keeps == reader.keeps), None)
+    writers = [lane for lane in recorder.writers(reader.cell, wrote[-1], at) if lane.keeps == reader.keeps]
+    last = max((each for lane in writers for each in lane.at("wrote") if each < at), default=wrote[-1])
+    releasers = recorder.releasers(reader.cell, last, at)
+    return next((lane for lane in releasers if lane.keeps == reader.keeps), None)
 
 
 def _until_read(reader: Lane, others: tuple[Lane, ...], at: float) -> Iterator[str | Lane]:
@@ -222,7 +224,7 @@ def _torn(reader: Lane, read: Any, others: tuple[Lane, ...]) -> Iterator[str | L
 def _writers(reader: Lane, read: Any, at: float, recorder: Recorder) -> tuple[Lane, ...]:
     """Return the lanes whose nonces are in a reading and are not the reader's."""
     values = [value for value in dict.fromkeys(read.values()) if value not in (None, reader.nonce)]
-    lanes = [lane for value in values if (lane := recorder.writer(value, at)) is not None]
+    lanes = [lane for value in values if (lane := recorder.writer(value, reader.keeps, at)) is not None]
     return tuple(lanes[: MOST_LANES - 1])
 
 
