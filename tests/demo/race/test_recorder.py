@@ -353,11 +353,12 @@ def test_who_wrote_a_nonce_is_known_from_then_on(scene: "Scene") -> None:
 
 
 def test_of_two_with_one_nonce_the_one_in_the_same_place_is_meant(scene: "Scene") -> None:
-    here = scene.request("a", "shared-object").began().wrote()
-    elsewhere = scene.request("a", "local").began().wrote()
-    assert scene.recorder.writer("a", here.lane.keeps, 100) is here.lane
-    assert scene.recorder.writer("a", elsewhere.lane.keeps, 100) is elsewhere.lane
-    assert scene.recorder.writer("a", "nowhere", 100) is elsewhere.lane  # the last
+    scene.request("a", "shared-object").began().wrote()
+    scene.request("a", "local").began().wrote()
+    here, elsewhere = scene.recorder._lanes["a"]
+    assert scene.recorder.writer("a", here.keeps, 100) is here
+    assert scene.recorder.writer("a", elsewhere.keeps, 100) is elsewhere
+    assert scene.recorder.writer("a", "nowhere", 100) is elsewhere  # the last
 
 
 def test_a_request_that_comes_before_the_loads_word_has_its_times_all_the_same(
