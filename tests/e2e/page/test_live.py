@@ -1,16 +1,58 @@
 """The server live, as somebody watches it: figures under a real load, and nothing sent while nobody looks."""
 
+import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Locator, Page, expect
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Process
-    from tests.e2e.page.conftest import Axe, Looks, Visit
+    from tests.e2e.page.conftest import Axe, Looks, Visit, Watch
+
+COUNTED = (
+    *("time", "in_flight", "peak", "requests", "requests_per_second", "greenlets", "native_threads"),
+    *("connections", "switches_per_second"),
+)
+SNAPSHOT: dict[str, Any] = dict.fromkeys(COUNTED, 2) | {
+    "contexts": {"request": 2, "application": 2},
+    "ages": [2, 0, 0, 0, 0],
+    "memory_bytes": 1e8,
+    "loop_delay_ms": 1.0,
+}
+# Two requests of which one ends, and one that comes; a race of a Local that ends.
+TWO_SNAPSHOTS: tuple[dict[str, Any], ...] = (
+    {"lanes": [[1, "GET /a", 4], [2, "GET /b", 9]], "entries": {"local": 2, "race/local": 1}},
+    {"lanes": [[1, "GET /a", 5], [3, "GET /c", 5]], "entries": {"local": 2}},
+)
+# Of each row's bar, of which the first two are looked at: its colour, and how long that goes on, in pixels.
+BARS = """(canvas) => [9, 27].map((y) => {
+  const row = canvas.getContext('2d').getImageData(0, y * devicePixelRatio, canvas.width, 1).data;
+  const colour = (x) => row.slice(4 * x, 4 * x + 4).join();
+  let x = 0;
+  while (x < canvas.width && colour(x) === colour(0)) x += 1;
+  return [colour(0), x / devicePixelRatio];
+})"""
+OVERHEAR = """addEventListener('DOMContentLoaded', () => {
+  window.said = new Set();
+  const state = document.querySelector('.live-state');
+  const observer = new MutationObserver(() => said.add(state.textContent));
+  observer.observe(state, {childList: true, characterData: true, subtree: true});
+})"""
+ENDED = "The server is stopping. Waiting for it to come back…"
+FULL = "The server has no room for one more who watches. Trying again…"
+LOST = "The server does not answer. Trying again…"
+REFUSALS = {
+    "draining": (503, "draining\n", ENDED),
+    "full": (503, "16 watch this server already: as many as may at once.\n", FULL),
+    "a balancer's": (503, "no healthy upstream", LOST),
+    "broken": (500, "draining", LOST),
+}
 
 
 @contextmanager
@@ -86,6 +128,115 @@ def test_nothing_is_sent_while_nobody_looks(visit: "Visit") -> None:
     expect(part(page).get_by_role("button", name="Pause")).to_be_visible()
     with page.expect_event("requestfailed", lambda request: is_live(request.url)):
         page.get_by_role("heading", level=1).scroll_into_view_if_needed()
+
+
+# Given what the server is said to have sent
+
+
+def stream(route: Route) -> None:
+    """Send both snapshots at once, and then nothing more."""
+    events = (f"event: snapshot\ndata: {json.dumps(SNAPSHOT | each)}\n\n" for each in TWO_SNAPSHOTS)
+    route.fulfill(content_type="text/event-stream", body="".join(events))
+
+
+def open_live(page: Page) -> None:
+    """Open the page there, when all above it has taken its place."""
+    page.goto("/#live")
+    page.locator("[data-part=orders]").scroll_into_view_if_needed()
+    expect(page.get_by_role("slider")).to_be_visible()
+    part(page).locator(".live-bar").scroll_into_view_if_needed()
+
+
+def bars(page: Page) -> list[tuple[str, float]]:
+    canvas = part(page).locator("canvas[data-picture=lanes]")
+    return [(colour, length) for colour, length in canvas.evaluate(BARS)]
+
+
+@pytest.fixture(scope="module")
+def told(kept_page: Page) -> Page:
+    """A page that has been sent two snapshots, and then no more."""
+    kept_page.route("**/live", stream)
+    open_live(kept_page)
+    expect(figure(kept_page, "in_flight")).to_have_text("2")
+    return kept_page
+
+
+def test_a_bar_is_as_long_as_its_request_was_old_at_the_snapshot(told: Page) -> None:
+    """It does not grow while nothing is known, and the row of one that has gone is another's."""
+    width = told.evaluate("document.querySelector('canvas[data-picture=lanes]').clientWidth")
+    of_5_ms = math.log10(1 + 5) / 5 * (width - 1)
+    before = bars(told)
+    assert [length for _, length in before] == [pytest.approx(of_5_ms, abs=2)] * 2
+    told.wait_for_timeout(1000)
+    assert bars(told) == before
+
+
+def test_what_is_kept_is_told_as_long_as_it_is_sent(told: Page) -> None:
+    """The Locals of a race come and go."""
+    expect(part(told).locator(".live-kept tbody th")).to_have_text(
+        [
+            "request contexts, pushed and not popped",
+            "application contexts, pushed and not popped",
+            "entries in local",
+        ]
+    )
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_pictures_are_drawn_in_forced_colours(told: Page, axe: "Axe", colours: Any) -> None:
+    told.emulate_media(forced_colors="active", color_scheme=colours)
+    try:
+        ink = {"light": "0,0,0,255", "dark": "255,255,255,255"}[colours]
+        told.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        assert [colour for colour, _ in bars(told)] == [ink, ink]
+        assert axe(told, "[data-part=live]") == []
+    finally:
+        told.emulate_media(forced_colors="none", color_scheme="light")
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_is_told_by_its_reason_and_not_by_another_besides(
+    visit: "Visit", watch: "Watch", refusal: str
+) -> None:
+    """It tries again after three seconds, and is refused again."""
+    status, words, said = REFUSALS[refusal]
+    page = visit(path=None)
+    page.clock.install()
+    tries: list[str] = []
+
+    def refuse(route: Route) -> None:
+        tries.append(route.request.url)
+        route.fulfill(status=status, content_type="text/plain", body=words)
+
+    page.route("**/live", refuse)
+    page.add_init_script(OVERHEAR)
+    open_live(page)
+    expect(part(page).get_by_role("status")).to_have_text(said)
+    first = len(tries)
+    page.clock.fast_forward(4000)
+    while len(tries) <= first:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(300)
+    assert page.evaluate("[...said]") == [said]
+    watch.expect(f"status of {status}")
+
+
+# Everybody
+
+
+def test_a_race_of_a_local_is_seen_by_its_entries(page: Page) -> None:
+    """While it runs, and no longer."""
+    form = page.get_by_role("form", name="Race")
+    for label, value in (("Requests", "2000"), ("At once", "4"), ("Switches", "16")):
+        form.get_by_label(label).fill(value)
+    form.get_by_role("button", name="Run").click()
+    entries = part(page).get_by_role("row", name=re.compile("^entries in race.local [1-9]"))
+    watch_live(page)
+    expect(entries).to_be_visible()
+    form.get_by_role("button", name="Stop").click()
+    expect(page.locator("#race-status")).to_have_text("Stopped.")
+    watch_live(page)
+    expect(part(page).get_by_role("row", name=re.compile("^entries in race.local"))).to_have_count(0)
 
 
 def test_the_live_part_has_no_barriers(page: Page, looks: "Looks", axe: "Axe", server: "Process") -> None:

@@ -5,13 +5,16 @@ What must be seen is worked out here once more, from nothing but the order.
 
 import itertools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 if TYPE_CHECKING:
     from tests.e2e.page.conftest import Axe, Looks, Visit
+
+# What forced colours are drawn with here: the system's CanvasText.
+INK = {"light": "rgb(0, 0, 0)", "dark": "rgb(255, 255, 255)"}
 
 
 def orders(requests: str) -> list[str]:
@@ -129,6 +132,57 @@ def test_it_can_be_played_and_paused(orders_page: Page) -> None:
     part(orders_page).get_by_role("button", name="Pause").click()
     expect(part(orders_page).get_by_role("button", name="Play")).to_be_visible()
     assert shown(orders_page) != before
+
+
+def test_only_one_voice_speaks_at_a_time(orders_page: Page) -> None:
+    """The slider says its own value; the sentence is read out only where a button has changed it."""
+    sentence = part(orders_page).locator(".orders-sentence")
+    buttons = part(orders_page).locator(".orders-tools")
+    slider(orders_page).press("ArrowRight")
+    expect(sentence).to_have_attribute("aria-live", "off")
+    for name in ("Next order", "Previous order", "Next that fails"):
+        slider(orders_page).press("ArrowRight")
+        buttons.get_by_role("button", name=name).click()
+        expect(sentence).to_have_attribute("aria-live", "polite")
+    slider(orders_page).press("ArrowRight")
+    strategy(orders_page, "context").click()
+    expect(sentence).to_have_attribute("aria-live", "polite")
+    before = shown(orders_page)
+    buttons.get_by_role("button", name="Play").click()
+    expect(part(orders_page).locator("label[for=orders-slider]")).not_to_contain_text(" ".join(before))
+    expect(sentence).to_have_attribute("aria-live", "off")
+    buttons.get_by_role("button", name="Pause").click()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_shapes_tell_where_colours_are_forced(orders_page: Page, colours: Any) -> None:
+    orders_page.emulate_media(forced_colors="active", color_scheme=colours)
+    try:
+        bars = part(orders_page).locator(".orders-map")
+        heights = {}
+        for kind in ("bad", "good"):
+            bar = bars.locator(f".{kind}").first
+            shown_by = "border-bottom-width", "border-bottom-color"
+            width, colour = (style(bar, name) for name in shown_by)
+            assert colour == INK[colours]
+            heights[kind] = float(width.removesuffix("px"))
+        assert heights["bad"] > 2 * heights["good"] > 0
+        slider(orders_page).press("Home")
+        kept = part(orders_page).locator(".orders-scroll tbody + tbody")
+        come, stayed = kept.locator("td:not(.stays) > .chip").first, kept.locator(".stays .chip").first
+        assert style(come, "background-color") == INK[colours]
+        assert style(stayed, "background-color") == "rgba(0, 0, 0, 0)"
+        assert style(stayed, "color") == INK[colours]
+        buttons = part(orders_page).locator(".orders-strategies")
+        assert style(buttons.locator("[aria-pressed=true]"), "border-top-width") == "3px"
+        others = buttons.locator("[aria-pressed=false]").all()
+        assert {style(each, "border-top-width") for each in others} == {"1px"}
+    finally:
+        orders_page.emulate_media(forced_colors="none", color_scheme="light")
+
+
+def style(node: Locator, name: str) -> str:
+    return str(node.evaluate("(node, name) => getComputedStyle(node).getPropertyValue(name)", name))
 
 
 def test_the_orders_have_no_barriers(kept_page: Page, looks: "Looks", axe: "Axe") -> None:

@@ -1,4 +1,4 @@
-"""What is shown around a race is true at every moment: before it, while it runs, after it, and when it is refused.
+"""What is shown around a race is true at every moment: before it, while it runs, after it, and when refused.
 
 One race is reused. The tests that only look at it come first; the last one changes what is chosen.
 """
@@ -20,6 +20,7 @@ SIZES = pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"]
 STATES = ("waiting", "own", "foreign", "torn", "stale", "missing")
 BAD = ", ".join(f"[data-state={state}]" for state in STATES[2:])
 LONG = {"Requests": 2000, "At once": 4, "Switches": 16}
+NOTHING = "\N{EN DASH}"
 RACE_TIMEOUT_MS = 60_000
 
 
@@ -151,7 +152,7 @@ def test_another_strategy_takes_the_old_verdict_and_timeline_away(raced: Page) -
     expect(raced.locator("#race-tracks [role=option]:not([data-state=waiting])")).to_have_count(0)
     expect(timeline(raced)).to_be_hidden()
     expect(status(raced)).to_have_text("")
-    expect(raced.locator("#race-figures dd")).to_have_text(["–"] * 5)
+    expect(raced.locator("#race-figures dd")).to_have_text([NOTHING] * 5)
 
 
 def test_a_control_that_was_not_caught_is_not_said_to_have_been(page: Page) -> None:
@@ -182,7 +183,7 @@ def test_run_brings_the_field_into_sight_and_holds_the_form(visit: "Visit", view
     button(page, "Stop").click()
     expect(status(page)).to_have_text("Stopped.")
     assert all(each.is_enabled() for each in fields.all())
-    expect(in_flight(page)).to_have_text("–")
+    expect(in_flight(page)).to_have_text(NOTHING)
 
 
 # Before it
