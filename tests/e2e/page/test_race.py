@@ -267,20 +267,6 @@ def test_a_race_can_be_stopped_and_another_run(
     expect(track(page, "shared-object").get_by_text("CROSS-TALK", exact=True)).to_be_visible()
 
 
-def test_a_busy_server_says_so(visit: "Visit", watch: "Watch") -> None:
-    first, second = visit(), visit()
-    choose(first, "local", "nothing", **LONG)
-    button(first, "Run").click()
-    expect(cells(first, "local", "own").first).to_be_attached()
-    choose(second, "local")
-    button(second, "Run").click()
-    expect(second.get_by_role("status").first).to_contain_text("Another race is running on this server")
-    watch.expect("409")
-    expect(button(second, "Run")).to_be_enabled()
-    button(first, "Stop").click()
-    expect(first.get_by_role("status").first).to_have_text("Stopped.")
-
-
 def test_a_closed_page_ends_its_race_within_a_second(
     page: Page, server: "Process", wait_until: "WaitUntil"
 ) -> None:

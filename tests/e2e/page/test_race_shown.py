@@ -133,6 +133,7 @@ def test_a_refused_race_leaves_the_last_results_standing(
     button(raced, "Run").click()
     expect(status(raced)).to_contain_text("Another race is running on this server")
     kept_watch.expect("409")
+    expect(button(raced, "Run")).to_be_enabled()
     expect_results(raced)
     button(other, "Stop").click()
     expect(status(other)).to_have_text("Stopped.")
