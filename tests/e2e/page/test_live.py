@@ -200,8 +200,11 @@ def test_a_refusal_is_told_by_its_reason_and_not_by_another_besides(
 ) -> None:
     """It tries again after three seconds, and is refused again."""
     status, words, said = REFUSALS[refusal]
-    page = visit(path=None)
-    page.clock.install()
+    # All of it is on the screen, so that the stream is opened once.
+    page = visit(path=None, viewport={"width": 1280, "height": 6000})
+    # The page's time stands still, however slow the machine is, until it is moved on.
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
     tries: list[str] = []
 
     def refuse(route: Route) -> None:
