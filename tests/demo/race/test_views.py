@@ -203,8 +203,8 @@ def test_the_source_can_be_read_without_scripts(client: "ClosingClient") -> None
     response = client.get("/source/shared-object/thread-ident")
     assert response.content_type == "text/html; charset=utf-8"
     text = response.get_data(as_text=True)
-    assert "class ThreadIdent(_Keyed):" in text
-    assert "greenlane/demo/strategies.py, line" in text
+    assert "class ThreadIdent(Keyed):" in text
+    assert "greenlane/demo/strategies/controls.py, line" in text
     assert "by the native thread&#39;s ident" in text
 
 

@@ -129,7 +129,7 @@ def test_cells_differ_in_more_than_colour(raced: Page) -> None:
 
 def test_the_source_beside_the_field_is_the_one_that_runs(raced: Page) -> None:
     beside = track(raced, "local")
-    expect(beside.get_by_text("demo/strategies.py").first).to_be_visible()
+    expect(beside.get_by_text("demo/strategies/").first).to_be_visible()
     shown = beside.get_by_label("Source of local").first
     expect(shown).to_be_visible()
     assert shown.inner_text().strip() == inspect.getsource(ReleasedLocal).strip()
