@@ -7,11 +7,11 @@ import gevent
 import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from greenlane.demo import create_demo, strategies
+from greenlane.demo import create_demo
 from greenlane.demo.hazards.sharing import SharedObject
 from greenlane.demo.hazards.storage import KeepAlive
 from greenlane.demo.keeper import FIELDS
-from greenlane.demo.strategies import STRATEGIES
+from greenlane.demo.strategies import STRATEGIES, keeping
 from greenlane.ops import Ops
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_a_local_that_is_a_plain_object_is_seen(
     monkeypatch: pytest.MonkeyPatch, at_once: AtOnce, read_back: "ReadBack"
 ) -> None:
     """The proof of the proof: with Local broken, `local` replies with foreign nonces."""
-    monkeypatch.setattr(strategies, "Local", PlainLocal)
+    monkeypatch.setattr(keeping, "Local", PlainLocal)
     reports = at_once(create_demo(secret_key="for this test"), "local", 20)
     foreign = [
         value
