@@ -8,6 +8,35 @@ import click
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+def host_option(help: str) -> Decorator:  # noqa: A002 - click's word
+    """Return the option for the server that is given, told by ``help``; otherwise one is started."""
+    return click.option(
+        "--host",
+        metavar="URL",
+        help=f"{help} By default one is started on a free port and stopped again.",
+    )
+
+
+def users_option(least: int, most: int | None, default: int, help: str) -> Decorator:  # noqa: A002 - likewise
+    """Return the option for how many users there are at once, between two bounds."""
+    return click.option(
+        "--users", type=click.IntRange(least, most), default=default, show_default=True, help=help
+    )
+
+
+def floor_option(default: int, of: str) -> Decorator:
+    """Return the option for the least number of complete requests for each ``of``."""
+    return click.option(
+        "--min-requests",
+        "floor",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help=f"The floor: complete requests for each {of}.",
+    )
+
+
 counts_option: Decorator = click.option(
     "--counts",
     multiple=True,

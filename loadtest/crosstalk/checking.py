@@ -8,10 +8,9 @@ import click
 from rich.console import Console
 
 from crosstalk import checker, history
-from crosstalk.interrupts import INTERRUPTED
+from crosstalk.endings import told_in_a_line
 from crosstalk.matrix.command import show_history
 from crosstalk.matrix.results import NotAMatrix, is_of_matrix
-from crosstalk.preflight import CANNOT_RUN
 from crosstalk.report import document, show
 
 
@@ -30,16 +29,10 @@ def check(file: Path, as_json: bool) -> None:
       14        the file is no history, or one of another schema
       2         wrong usage
     """  # noqa: D301 - click wants the backspace character itself
-    try:
+    with told_in_a_line(history.NotAHistory, NotAMatrix, OSError):
         checked = checker.check(lambda: history.read(file))
         if is_of_matrix(checked):
             sys.exit(show_history(checked, as_json))
-    except (history.NotAHistory, NotAMatrix, OSError) as error:
-        Console(stderr=True).print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
     if as_json:
         click.echo(json.dumps(document(checked), indent=2))
     else:

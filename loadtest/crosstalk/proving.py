@@ -12,9 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from crosstalk import options
-from crosstalk.arguments import counts_option, hops_option, pause_option, report_option, seed_option
+from crosstalk.arguments import (
+    counts_option,
+    floor_option,
+    hops_option,
+    host_option,
+    pause_option,
+    report_option,
+    seed_option,
+    users_option,
+)
 from crosstalk.checker import Tally
-from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.endings import told_in_a_line
+from crosstalk.interrupts import interruptible
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
@@ -36,19 +46,13 @@ def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
 
 
 @click.command()
-@click.option(
-    "--host",
-    metavar="URL",
-    help="Prove a running server, such as http://127.0.0.1:8000. "
-    "By default one is started on a free port and stopped again.",
-)
+@host_option("Prove a running server, such as http://127.0.0.1:8000.")
 @counts_option
-@click.option(
-    "--users",
-    type=click.IntRange(2),
-    default=options.USERS,
-    show_default=True,
-    help="Users at once on the strategies that must hold, each with one request in flight.",
+@users_option(
+    2,
+    None,
+    options.USERS,
+    "Users at once on the strategies that must hold, each with one request in flight.",
 )
 @click.option(
     "--duration",
@@ -59,13 +63,7 @@ def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="SECONDS",
     help="Load on the strategies that must hold; up to twice that until the floor is met.",
 )
-@click.option(
-    "--min-requests",
-    type=click.IntRange(1),
-    default=options.MIN_REQUESTS,
-    show_default=True,
-    help="The floor: complete requests for each strategy that must hold.",
-)
+@floor_option(options.MIN_REQUESTS, "strategy that must hold")
 @click.option(
     "--strategy",
     "strategies",
@@ -85,7 +83,7 @@ def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
     metavar="FILE",
     help="Keep every request in FILE, for `crosstalk check FILE`.",
 )
-def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float, min_requests: int,
+def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float, floor: int,
           strategies: tuple[str, ...], hops: int, pause: int, seed: int | None, folder: Path | None,
           history_file: Path | None) -> None:  # fmt: skip
     """Prove that requests stay apart, with known-broken strategies caught in the same run.
@@ -117,7 +115,7 @@ def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float
         host=host,
         users=users,
         duration=duration,
-        min_requests=min_requests,
+        min_requests=floor,
         strategies=tuple(dict.fromkeys(strategies)),
         seed=secrets.randbits(32) if seed is None else seed,
         hops=hops,
@@ -126,16 +124,10 @@ def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float
         counts=counts,
     )
     try:
-        with interruptible(), _Progress(errors) as progress:
+        with told_in_a_line(CannotRun), interruptible(), _Progress(errors) as progress:
             proof = run(settings, progress)
     except UnknownStrategy as error:
         raise click.BadParameter(str(error), param_hint="--strategy") from None
-    except CannotRun as error:
-        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        errors.print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
     show(proof.checked, console)
     if folder is not None:
         try:

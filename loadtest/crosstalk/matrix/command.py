@@ -11,9 +11,19 @@ import click
 from rich.console import Console
 
 from crosstalk import options
-from crosstalk.arguments import counts_option, hops_option, pause_option, report_option, seed_option
+from crosstalk.arguments import (
+    counts_option,
+    floor_option,
+    hops_option,
+    host_option,
+    pause_option,
+    report_option,
+    seed_option,
+    users_option,
+)
 from crosstalk.checker import Checked, Finding
-from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.endings import told_in_a_line
+from crosstalk.interrupts import interruptible
 from crosstalk.matrix import report, results, show
 from crosstalk.matrix.plan import NothingChosen
 from crosstalk.matrix.progress import Bar
@@ -31,11 +41,9 @@ MOST_CELLS = 11
 
 
 @click.command()
-@click.option(
-    "--host",
-    metavar="URL",
-    help="Measure a running server, such as http://127.0.0.1:8000, except for the hazards that need servers "
-    "of their own. By default one is started on a free port and stopped again.",
+@host_option(
+    "Measure a running server, such as http://127.0.0.1:8000, except for the hazards that need servers "
+    "of their own."
 )
 @counts_option
 @click.option(
@@ -45,21 +53,8 @@ MOST_CELLS = 11
     help="Measure these alone (may be repeated): a hazard (keep-alive) or cells (*/local, desync/fixed), "
     "and the broken variant beside them. With --report, what DIR has of the others is kept.",
 )
-@click.option(
-    "--min-requests",
-    "floor",
-    type=click.IntRange(1),
-    default=options.MATRIX_REQUESTS,
-    show_default=True,
-    help="The floor: complete requests for each cell.",
-)
-@click.option(
-    "--users",
-    type=click.IntRange(2, 200),
-    default=options.MATRIX_USERS,
-    show_default=True,
-    help="Users at once on each cell.",
-)
+@floor_option(options.MATRIX_REQUESTS, "cell")
+@users_option(2, 200, options.MATRIX_USERS, "Users at once on each cell.")
 @hops_option(options.MATRIX_HOPS)
 @pause_option(options.MATRIX_PAUSE, least=1)
 @seed_option
@@ -93,16 +88,10 @@ def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
         number = len(earlier.histories) + 1
         settings = replace(settings, history=settings.history.with_name(f"history-{number}.jsonl.gz"))
     try:
-        with interruptible(), Bar(errors) as bar:
+        with told_in_a_line(CannotRun), interruptible(), Bar(errors) as bar:
             found = results.make(run(settings, bar))
     except NothingChosen as error:
         raise click.BadParameter(str(error), param_hint="--only") from None
-    except CannotRun as error:
-        errors.print(f"crosstalk: {error}", style="red", highlight=False, markup=False)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        errors.print("crosstalk: interrupted, no verdict", highlight=False)
-        sys.exit(INTERRUPTED)
     if settings.history is not None:
         found = replace(found, histories=(settings.history.name,))
     if earlier is not None:

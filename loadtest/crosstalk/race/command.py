@@ -14,7 +14,8 @@ from gevent.socket import wait_read
 
 from crosstalk import options
 from crosstalk.arguments import hops_option, pause_option, seed_option
-from crosstalk.interrupts import INTERRUPTED, interruptible
+from crosstalk.endings import told_in_a_line
+from crosstalk.interrupts import interruptible
 from crosstalk.preflight import CANNOT_RUN, check_descriptors
 from crosstalk.race.lines import Lines
 from crosstalk.race.plan import CannotRace
@@ -87,12 +88,8 @@ def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> No
         raise click.BadParameter(f"at most as many as there are requests, {requests}", param_hint="--at-once")
     check_descriptors(at_once * (MOST_CELLS + 1))
     settings = Settings(seed=secrets.randbits(32) if seed is None else seed, at_once=at_once, **given)
-    try:
-        with interruptible():
-            code = _in_lines(settings) if lines else _for_a_person(settings)
-    except KeyboardInterrupt:
-        click.echo("crosstalk: interrupted, no verdict", err=True)
-        code = INTERRUPTED
+    with told_in_a_line(CannotRun), interruptible():
+        code = _in_lines(settings) if lines else _for_a_person(settings)
     # All that Locust is made of would be looked through once more for what can be freed.
     gc.freeze()
     sys.exit(code)
@@ -107,9 +104,6 @@ def _for_a_person(settings: Settings) -> int:
         return watch(settings).exit_code
     except CannotRace as error:
         raise click.BadParameter(str(error), param_hint="--cell") from None
-    except CannotRun as error:
-        click.secho(f"crosstalk: {error}", fg="red", err=True)
-        return CANNOT_RUN
 
 
 def _in_lines(settings: Settings) -> int:
