@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import gevent
+import psutil
 import pytest
 from gevent import socket
 
@@ -98,6 +99,16 @@ class Process:
     def next_line(self) -> str:
         assert self.popen.stdout is not None
         return self.popen.stdout.readline()
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that the server has started, and that run: the load of a race."""
+        return psutil.Process(self.popen.pid).children(recursive=True)
+
+    def arena(self) -> str:
+        """The path that the load of the one race that runs sends its requests to."""
+        (load,) = self.children()
+        (host,) = (part for part in load.cmdline() if "/arena/" in part)
+        return host[host.index("/arena/") :]
 
     def output(self) -> str:
         assert self.popen.stdout is not None
