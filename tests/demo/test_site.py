@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         "/probe/nothing",
         "/race",
         "/source/shared-object/local",
-        "/arena/nowhere/hazards/",
         "/nowhere",
         "/static/style.css",
         "/static/js/main.js",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gevent
 import psutil
@@ -17,6 +18,7 @@ from gevent import socket
 Run = Callable[..., "Process"]
 Fail = Callable[..., "subprocess.CompletedProcess[str]"]
 WaitUntil = Callable[[Callable[[], bool], str], None]
+Listens = Callable[[tuple[str, int]], bool]
 
 GREENLANE = str(Path(sys.executable).with_name("greenlane"))
 TIMEOUT = 20.0
@@ -30,6 +32,15 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not in time: {what}"
         gevent.sleep(0.005)
+
+
+def listens(address: tuple[str, int]) -> bool:
+    """Return whether anything accepts connections there."""
+    try:
+        socket.create_connection(address, timeout=TIMEOUT).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return False
+    return True
 
 
 class Process:
@@ -84,14 +95,7 @@ class Process:
 
     def wait_until_closed(self) -> None:
         """Wait until the listener is closed: the drain has begun."""
-        wait_until(self._is_closed, "the listener is closed")
-
-    def _is_closed(self) -> bool:
-        try:
-            self.connect().close()
-        except (ConnectionRefusedError, ConnectionResetError):
-            return True
-        return False
+        wait_until(lambda: not listens(("127.0.0.1", self.port)), "the listener is closed")
 
     def exit_code(self) -> int:
         return self.popen.wait(timeout=TIMEOUT)
@@ -104,11 +108,14 @@ class Process:
         """The processes that the server has started, and that run: the load of a race."""
         return psutil.Process(self.popen.pid).children(recursive=True)
 
-    def arena(self) -> str:
-        """The path that the load of the one race that runs sends its requests to."""
+    def arena(self) -> tuple[str, int]:
+        """The address that the load of the one race that runs sends its requests to."""
         (load,) = self.children()
-        (host,) = (part for part in load.cmdline() if "/arena/" in part)
-        return host[host.index("/arena/") :]
+        command = load.cmdline()
+        where = urlsplit(command[command.index("--host") + 1])
+        assert where.hostname
+        assert where.port
+        return where.hostname, where.port
 
     def output(self) -> str:
         assert self.popen.stdout is not None
@@ -137,6 +144,12 @@ def _started() -> Iterator[Run]:
     yield start
     for process in processes:
         process.close()
+
+
+@pytest.fixture(name="listens", scope="session")
+def _listens() -> Listens:
+    """Say whether anything answers at an address: `listens(("127.0.0.1", port))`."""
+    return listens
 
 
 @pytest.fixture(name="wait_until", scope="session")

@@ -7,7 +7,6 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from greenlane.app import App
@@ -79,9 +78,7 @@ def create_demo(*, secret_key: str | None = None, database_url: str | None = Non
     with_files = SharedDataMiddleware(
         app.wsgi_app, {"/static": ("greenlane.demo", "static")}, cache_timeout=0
     )
-    with_arenas = DispatcherMiddleware(with_files)
-    with_arenas.mounts = races.arenas  # not as an argument: it replaces one that is empty by its own
-    app.wsgi_app = _with_security_headers(with_arenas)  # type: ignore[assignment]  # wrapping is what it is for
+    app.wsgi_app = _with_security_headers(with_files)  # type: ignore[assignment]  # wrapping is what it is for
     return ops
 
 

@@ -134,18 +134,26 @@ class Ops:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer, or pass the request on and count it (PEP 3333)."""
-        path = environ.get("PATH_INFO", "")
-        own = self._own.get(path)
+        own = self._own.get(environ.get("PATH_INFO", ""))
         if own is not None:
             return _answer(own, environ, start_response)
+        return self._counted(self._wsgi_app, environ, start_response)
+
+    def beside(self, wsgi_app: "WSGIApplication") -> "WSGIApplication":
+        """Return `wsgi_app` with its requests counted here too, for what is served at another address."""
+        return partial(self._counted, wsgi_app)
+
+    def _counted(
+        self, wsgi_app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         self.requests += 1
         flying = self.flying
-        flying[self.requests] = (monotonic(), environ["REQUEST_METHOD"], path)
+        flying[self.requests] = (monotonic(), environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
         if len(flying) > self.peak_in_flight:
             self.peak_in_flight = len(flying)
         finish = partial(flying.pop, self.requests)
         try:
-            response = self._wsgi_app(environ, start_response)
+            response = wsgi_app(environ, start_response)
         except BaseException:
             finish()
             raise

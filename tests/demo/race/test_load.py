@@ -15,7 +15,7 @@ from greenlane.demo.race.entry import DEFAULTS, LIMITS, PAUSE_MS, Entry
 from greenlane.demo.race.load import Load, command
 
 PATIENCE = 20.0
-HOST = "http://127.0.0.1:1/arena/x"
+HOST = "http://127.0.0.1:1"
 
 #: Ends when nothing more can come to it.
 WAITS = "import sys; print('{}', flush=True); sys.stdin.read()"

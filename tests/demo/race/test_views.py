@@ -4,11 +4,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from werkzeug.test import EnvironBuilder, TestResponse
+from werkzeug.test import TestResponse
 
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.race import views
-from greenlane.demo.race.entry import DEFAULTS, choices
+from greenlane.demo.race.entry import DEFAULTS, Entry, choices
 from greenlane.demo.race.source import source_of
 
 if TYPE_CHECKING:
@@ -36,24 +36,32 @@ def document(response: TestResponse) -> Any:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses of the races that begin: none is run."""
-    addresses: list[str] = []
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    """What is raced in the races that begin: none is run."""
+    raced: list[Entry] = []
 
-    def race(_entry: object, address: str, *_: object) -> None:
-        addresses.append(address)
+    def race(entry: Entry, _ops: object) -> None:
+        raced.append(entry)
         raise AssertionError("a race has begun")
 
     monkeypatch.setattr(views, "Race", race)
-    return addresses
+    return raced
 
 
 # Who may start one
 
 
+def test_with_the_token_of_the_session_it_begins(
+    client: "ClosingClient", token: str, started: list[Entry]
+) -> None:
+    """So that the refusals below are those of what would have begun."""
+    post(client, token=token)
+    assert [entry.cells for entry in started] == [("shared-object/shared-object", "shared-object/local")]
+
+
 @pytest.mark.parametrize("given", ["", "x" * 32])
 def test_without_the_token_of_the_session_there_is_none(
-    client: "ClosingClient", token: str, started: list[str], given: str
+    client: "ClosingClient", token: str, started: list[Entry], given: str
 ) -> None:
     assert token
     response = post(client, token=given)
@@ -61,7 +69,7 @@ def test_without_the_token_of_the_session_there_is_none(
     assert "load the page again" in document(response)["error"]
 
 
-def test_without_a_session_there_is_none(client: "ClosingClient", started: list[str]) -> None:
+def test_without_a_session_there_is_none(client: "ClosingClient", started: list[Entry]) -> None:
     assert (post(client).status_code, started) == (403, [])
 
 
@@ -69,7 +77,7 @@ def test_without_a_session_there_is_none(client: "ClosingClient", started: list[
     "headers", [{"Origin": "http://elsewhere.test"}, {"Sec-Fetch-Site": "cross-site"}], ids=str
 )
 def test_another_site_cannot_start_one(
-    client: "ClosingClient", token: str, started: list[str], headers: dict[str, str]
+    client: "ClosingClient", token: str, started: list[Entry], headers: dict[str, str]
 ) -> None:
     form = DEFAULTS | {"token": token}
     response = client.post("/race", data=form, headers={"Accept": LINES} | headers)
@@ -107,7 +115,7 @@ def test_it_is_started_by_post_alone(client: "ClosingClient", method: str) -> No
     ],
 )
 def test_a_field_that_is_wrong_is_named(
-    client: "ClosingClient", token: str, started: list[str], field: str, value: str, reason: str
+    client: "ClosingClient", token: str, started: list[Entry], field: str, value: str, reason: str
 ) -> None:
     response = post(client, token=token, **{field: value})
     assert (response.status_code, started) == (400, [])
@@ -117,74 +125,11 @@ def test_a_field_that_is_wrong_is_named(
     assert reason in told["error"]
 
 
-def test_a_form_that_is_too_long_is_refused(client: "ClosingClient", token: str, started: list[str]) -> None:
+def test_a_form_that_is_too_long_is_refused(
+    client: "ClosingClient", token: str, started: list[Entry]
+) -> None:
     response = post(client, token=token, more="x" * 20_000)
     assert (response.status_code, started) == (413, [])
-
-
-def test_over_a_unix_socket_there_is_none_and_it_says_why(
-    client: "ClosingClient", token: str, started: list[str]
-) -> None:
-    response = client.post(
-        "/race",
-        data=DEFAULTS | {"token": token},
-        headers={"Accept": LINES},
-        environ_overrides={"REMOTE_ADDR": ""},
-    )
-    assert (response.status_code, started) == (503, [])
-    assert "Unix socket" in document(response)["error"]
-
-
-# Where the load is sent to
-
-
-@pytest.mark.parametrize(
-    ("environ", "address"),
-    [
-        ({}, "http://127.0.0.1:8000"),
-        ({"SERVER_NAME": "0.0.0.0"}, "http://127.0.0.1:8000"),
-        ({"SERVER_NAME": ""}, "http://127.0.0.1:8000"),
-        ({"SERVER_NAME": "::"}, "http://[::1]:8000"),
-        ({"SERVER_NAME": "::1"}, "http://[::1]:8000"),
-        ({"SERVER_NAME": "greenlane.test"}, "http://greenlane.test:8000"),
-        ({"wsgi.url_scheme": "https", "SERVER_PORT": "8443"}, "https://127.0.0.1:8443"),
-        ({"SCRIPT_NAME": "/below"}, "http://127.0.0.1:8000/below"),
-        ({"HTTP_HOST": "elsewhere.test"}, "http://127.0.0.1:8000"),
-    ],
-)
-def test_the_load_goes_to_this_server_whatever_the_client_calls_it(
-    environ: dict[str, str], address: str
-) -> None:
-    assert views._own_address(_environ(**environ)) == address
-
-
-def test_what_a_proxy_said_is_not_where_this_server_is() -> None:
-    """As ``ProxyFix`` leaves it: ``TrustedProxies`` calls it."""
-    own = {
-        "REMOTE_ADDR": "10.0.0.1",
-        "wsgi.url_scheme": "http",
-        "HTTP_HOST": "127.0.0.1:8000",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SCRIPT_NAME": "",
-    }
-    told = {
-        "REMOTE_ADDR": "",
-        "wsgi.url_scheme": "https",
-        "SERVER_NAME": "greenlane.test",
-        "SERVER_PORT": "443",
-        "SCRIPT_NAME": "/below",
-    }
-    environ = _environ(**told) | {"werkzeug.proxy_fix.orig": own}
-    assert views._own_address(environ) == "http://127.0.0.1:8000"
-    assert views._own_address(environ | {"werkzeug.proxy_fix.orig": own | {"REMOTE_ADDR": ""}}) is None
-
-
-def _environ(**changed: str) -> dict[str, Any]:
-    builder = EnvironBuilder("/race", "http://127.0.0.1:8000")
-    environ = builder.get_environ() | {"REMOTE_ADDR": "127.0.0.1"} | changed
-    builder.close()
-    return environ
 
 
 # The source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Process, Run, WaitUntil
+    from tests.e2e.conftest import Listens, Process, Run, WaitUntil
     from tests.e2e.race.conftest import Fields, Until, Visitor
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -18,6 +18,7 @@ def test_while_one_runs_another_is_refused_and_who_leaves_ends_it(
     process: "Process",
     visitor: "Visitor",
     wait_until: "WaitUntil",
+    listens: "Listens",
     a_visitor: "type[Visitor]",
     quick: "Fields",
     long: "Fields",
@@ -27,7 +28,7 @@ def test_while_one_runs_another_is_refused_and_who_leaves_ends_it(
         until(response, "request")
         (load,) = process.children()
         arena = process.arena()
-        assert process.get(f"{arena}/hazards/", {"Connection": "close"})[0] == 200
+        assert listens(arena)
         for scripts, says in ((True, b'{"error": "Another race is running'), (False, b"<!doctype html>")):
             with a_visitor.of(process).starting(quick, scripts=scripts) as refused:
                 assert refused.status == 409
@@ -36,7 +37,7 @@ def test_while_one_runs_another_is_refused_and_who_leaves_ends_it(
     left = time.monotonic()
     wait_until(lambda: not process.children(), "the load has ended")
     assert time.monotonic() - left < 3  # a second, and what a busy machine takes
-    assert process.get(f"{arena}/hazards/", {"Connection": "close"})[0] == 404
+    assert not listens(arena)
     assert visitor.race(quick)[-1]["kind"] == "end"
 
 

@@ -1,9 +1,9 @@
-"""Where the server may be: behind a proxy, below a path, at an address of IPv6, over TLS or a Unix socket."""
+"""Where the server may be: behind a proxy, below a path, on IPv6, TLS or a Unix socket, one of several."""
 
 import json
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
-from socket import AF_UNIX, has_ipv6, socket
+from socket import AF_UNIX, create_server, has_ipv6, socket
 from ssl import create_default_context
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Run
+    from tests.e2e.conftest import Run, WaitUntil
     from tests.e2e.race.conftest import Fields, Visitor
 
 TIMEOUT = 60.0
@@ -55,7 +55,7 @@ def test_below_a_path_and_at_an_address_of_ipv6(
     assert visitor.race(quick)[-1]["verdicts"][LOCAL]["verdict"] == "ISOLATED"
 
 
-def test_over_tls_with_a_certificate_that_nobody_knows_it_says_why(
+def test_over_tls_with_a_certificate_that_nobody_knows(
     run: "Run", tmp_path: Path, a_visitor: "type[Visitor]", quick: "Fields"
 ) -> None:
     authority = trustme.CA()
@@ -68,15 +68,13 @@ def test_over_tls_with_a_certificate_that_nobody_knows_it_says_why(
     def connect() -> HTTPSConnection:
         return HTTPSConnection("127.0.0.1", process.port, timeout=TIMEOUT, context=context)
 
-    last = a_visitor(connect).race(quick)[-1]
-    assert last["kind"] == "error"
-    assert "certificate" in last["message"]
+    assert a_visitor(connect).race(quick)[-1]["verdicts"][LOCAL]["verdict"] == "ISOLATED"
 
 
-def test_over_a_unix_socket_it_says_why_not(
+def test_on_a_unix_socket_alone(
     run: "Run", tmp_path: Path, a_visitor: "type[Visitor]", quick: "Fields"
 ) -> None:
-    process = run("--unix", "s")
+    run("--unix", "s")
 
     def connect() -> HTTPConnection:
         connection = HTTPConnection("localhost")
@@ -84,7 +82,25 @@ def test_over_a_unix_socket_it_says_why_not(
         connection.sock.connect(str(tmp_path / "s"))
         return connection
 
-    with a_visitor(connect).starting(quick) as response:
-        assert response.status == 503
-        assert "Unix socket" in json.loads(response.read())["error"]
-    assert process.children() == []
+    assert a_visitor(connect).race(quick)[-1]["verdicts"][LOCAL]["verdict"] == "ISOLATED"
+
+
+def test_where_two_processes_share_an_address_a_race_stays_in_the_one_that_was_asked(
+    run: "Run", wait_until: "WaitUntil", a_visitor: "type[Visitor]", quick: "Fields"
+) -> None:
+    with create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        shared = {"environ": {"SECRET_KEY": "tests"}, "pass_fds": (number,)}
+        process, _other = (run("--fd", str(number), **shared) for _ in range(2))
+
+        def served_by() -> str:
+            _status, reply = process.get("/probe/local?nonce=a", {"Connection": "close"})
+            return str(json.loads(reply)["process"])
+
+        seen: set[str] = set()
+        wait_until(lambda: seen.add(served_by()) or len(seen) == 2, "both have served")
+        lines = a_visitor.of(process).race(quick)
+    raced = {line["process"] for line in lines if line["kind"] == "request"}
+    assert len(raced) == 1
+    assert raced < seen
+    assert lines[-1]["verdicts"][LOCAL]["verdict"] == "ISOLATED"

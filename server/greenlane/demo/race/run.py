@@ -1,21 +1,17 @@
 """One race, from its arena to its last line.
 
-The arena is a demonstration of its own: the race finds nothing that others left, leaves
-nothing to them, and its figures are of its own requests alone. When the race is over, or nobody
-looks on any more, the arena goes, and the load with it.
+When it is over, or nobody looks on any more, the load goes, and its arena.
 
 Must not import the site or the views.
 """
 
-import secrets
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from greenlane.app import App
 from greenlane.demo.hazards.hazard import Hazard
-from greenlane.demo.probing import with_probes
+from greenlane.demo.race.arena import Arena
 from greenlane.demo.race.entry import Entry
 from greenlane.demo.race.load import ENDING, Line, Load
 from greenlane.demo.race.recorder import Lane, Recorder
@@ -24,16 +20,11 @@ from greenlane.demo.race.story import tell
 from greenlane.demo.strategies import STRATEGIES
 from greenlane.ops import Ops
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
 #: Seconds between two ticks. Whoever has gone is noticed at the second one that cannot be sent.
 TICK: Final = 0.2
 
 #: Seconds after which a race ends in any case.
 LONGEST: Final = 150.0
-
-ARENAS: Final = "/arena/"
 
 
 class Race:
@@ -41,31 +32,19 @@ class Race:
 
     Args:
         entry: what to race.
-        address: this server's own, as the load reaches it.
-        arenas: where the arena is mounted.
-        ops: the demonstration's: knows whether the server stops, and tells of the race's Locals.
+        ops: the demonstration's: knows whether the server stops, and counts the race's requests too.
 
     Attributes:
         results: what has come of it so far.
 
     """
 
-    def __init__(
-        self,
-        entry: Entry,
-        address: str,
-        arenas: "dict[str, WSGIApplication]",
-        ops: Ops,
-    ) -> None:
+    def __init__(self, entry: Entry, ops: Ops) -> None:
         self.results = Results(entry)
         self._entry = entry
-        self._address = address
-        self._arenas = arenas
         self._server = ops
         self._recorder = Recorder(entry.hazard.name)
-        app = App(__name__)
-        # Its own contexts alone: somebody else's request may be in flight when the race ends.
-        self._place = with_probes(app, [entry.hazard], self._recorder, app.counts)
+        self._arena = Arena(entry, self._recorder, ops)
         self._shown: set[int] = set()
         self._wanted: dict[int, Lane] = {}
         self._deadline = monotonic() + LONGEST
@@ -78,9 +57,8 @@ class Race:
         try:
             with (
                 self._recorder.recording(),
-                self._locals_told(),
-                self._arena() as path,
-                _loaded(self._address + path, self._entry) as load,
+                self._arena.served() as address,
+                _loaded(address, self._entry) as load,
             ):
                 yield from self._followed(load)
         except OSError as error:  # no more processes, or descriptors
@@ -140,13 +118,13 @@ class Race:
     def _tick_if_due(self) -> Iterator[Line]:
         if monotonic() - self._ticked >= TICK:
             self._ticked = monotonic()
-            yield {"kind": "tick", "in_flight": self._place.ops.in_flight, **self._figures()}
+            yield {"kind": "tick", "in_flight": self._arena.ops.in_flight, **self._figures()}
 
     def _figures(self) -> Line:
         return {
             "elapsed": round(self._recorder.elapsed(), 3),
             "finished": self._finished,
-            "peak": self._place.ops.peak_in_flight,
+            "peak": self._arena.ops.peak_in_flight,
             "native_threads": len(self._recorder.threads),
         }
 
@@ -156,26 +134,6 @@ class Race:
         if monotonic() > self._deadline:
             return f"The race was not over after {LONGEST:.0f} s, and was ended."
         return None
-
-    @contextmanager
-    def _locals_told(self) -> Iterator[None]:
-        """Have the server tell how many entries there are in the Locals that are raced."""
-        with ExitStack() as stack:
-            for name in self._entry.strategies:
-                local = self._place.hazards.local(self._entry.hazard.name, name)
-                if local is not None:
-                    stack.enter_context(self._server.watching(f"race/{name}", local))
-            yield
-
-    @contextmanager
-    def _arena(self) -> Iterator[str]:
-        """Have the arena mounted as long as the block lasts, at an address of its own."""
-        path = ARENAS + secrets.token_urlsafe(12)
-        self._arenas[path] = self._recorder.following(self._place.ops)
-        try:
-            yield path
-        finally:
-            del self._arenas[path]
 
 
 @contextmanager

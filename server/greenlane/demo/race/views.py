@@ -6,9 +6,8 @@ Must not import the site, which mounts these.
 import json
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
 
-from werkzeug.exceptions import BadRequest, Conflict, NotFound, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, Conflict, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import ClosingIterator
 
@@ -34,14 +33,6 @@ from greenlane.demo.race.waiting import waiting
 from greenlane.demo.tokens import check_token
 from greenlane.ops import Ops
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-_UNREACHED: Final = (
-    "This came over a Unix socket, and the load test of a race needs an address: "
-    "start a server that has one, with --port."
-)
-
 
 class RacePage:
     """The races of one demonstration, of which one runs at a time.
@@ -50,13 +41,11 @@ class RacePage:
         ops: the demonstration's, to tell of a race while it runs.
 
     Attributes:
-        arenas: where the running race has its arena, by path: for a middleware that looks there.
         last: the results of the last race that came to its end.
 
     """
 
     def __init__(self, ops: Ops) -> None:
-        self.arenas: dict[str, WSGIApplication] = {}
         self.last: Results | None = None
         self._ops = ops
         self._running: Feed | None = None
@@ -75,10 +64,7 @@ class RacePage:
             return _refused(error)
         if self._running is not None and not self._running.over:
             return _busy()
-        address = _own_address(request.environ)
-        if address is None:
-            return error_response(ServiceUnavailable(_UNREACHED))
-        feed = self._running = Feed(self._lines(Race(entry, address, self.arenas, self._ops)))
+        feed = self._running = Feed(self._lines(Race(entry, self._ops)))
         if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
             pieces: Iterator[str]
             kind, pieces = LINES, (_encoded(line) for line in feed)
@@ -117,16 +103,3 @@ def _busy() -> BaseResponse:
     return error_response(
         Conflict("Another race is running on this server, and there is one at a time. Try again in a moment.")
     )
-
-
-def _own_address(environ: "WSGIEnvironment") -> str | None:
-    """Return where this demonstration is reached from its own machine; None by no address at all.
-
-    What proxies said of the request does not count: see :class:`greenlane.ops.TrustedProxies`.
-    """
-    own = environ | environ.get("werkzeug.proxy_fix.orig", {})
-    if own.get("REMOTE_ADDR") == "":  # it came over a Unix socket
-        return None
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(own["SERVER_NAME"], own["SERVER_NAME"])  # noqa: S104
-    host = f"[{host}]" if ":" in host else host
-    return f"{own['wsgi.url_scheme']}://{host}:{own['SERVER_PORT']}{own.get('SCRIPT_NAME') or ''}"
