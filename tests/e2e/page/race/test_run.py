@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Process, WaitUntil
+    from tests.e2e.conftest import Listens, Process, WaitUntil
     from tests.e2e.page.conftest import Visit, Watch
     from tests.e2e.page.race.conftest import AtRest, Race
 
@@ -78,7 +78,7 @@ def test_without_a_script_a_race_runs_and_the_page_shows_its_results(
 
 
 def test_without_a_script_the_page_says_that_a_race_runs_and_closing_it_ends_the_race(
-    visit: "Visit", server: "Process", wait_until: "WaitUntil", race_on: "type[Race]"
+    visit: "Visit", server: "Process", wait_until: "WaitUntil", race_on: "type[Race]", listens: "Listens"
 ) -> None:
     page = visit(java_script_enabled=False)
     race = race_on(page)
@@ -91,7 +91,7 @@ def test_without_a_script_the_page_says_that_a_race_runs_and_closing_it_ends_the
     arena = server.arena()
     page.close()
     closed = time.monotonic()
-    wait_until(lambda: server.get(f"{arena}/probe/")[0] == 404, "the arena is gone")
+    wait_until(lambda: not listens(arena), "the arena is gone")
     assert time.monotonic() - closed < 1.0
 
 
@@ -110,16 +110,16 @@ def test_a_race_can_be_stopped_and_another_run(
 
 
 def test_a_closed_page_ends_its_race_within_a_second(
-    race: "Race", server: "Process", wait_until: "WaitUntil", at_rest: "AtRest"
+    race: "Race", server: "Process", wait_until: "WaitUntil", at_rest: "AtRest", listens: "Listens"
 ) -> None:
     race.choose_long("local")
     race.button("Run").click()
     expect(race.cells("local", "own").first).to_be_attached()
     arena = server.arena()
-    assert server.get(f"{arena}/probe/")[0] == 200
+    assert listens(arena)
     race.page.close()
     closed = time.monotonic()
-    wait_until(lambda: server.get(f"{arena}/probe/")[0] == 404, "the arena is gone")
+    wait_until(lambda: not listens(arena), "the arena is gone")
     wait_until(at_rest, "the server is at rest")
     assert time.monotonic() - closed < 1.0
 
