@@ -5,9 +5,12 @@ probes, requests or hazards.
 """
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Final, Literal
 
 Reading = dict[str, str | None]
+
+#: What one reading is judged, from the worst on.
+ReadingJudged = Literal["foreign", "torn", "missing", "own"]
 
 #: What every keeper writes and reads: two fields, so that a torn write can show.
 FIELDS: Final = ("first", "second")
@@ -44,6 +47,22 @@ class Keeper(ABC):
         """Read the fields of :data:`FIELDS` alone: all None in a clean lane."""
         reading = self.read()
         return {field: reading[field] for field in FIELDS}
+
+
+def judge(reading: Reading, nonce: str) -> ReadingJudged:
+    """Judge what was read back, as the load test does: see ``docs/proof.md``.
+
+    Args:
+        reading: of whoever wrote ``nonce`` to all fields.
+        nonce: its own.
+
+    """
+    values = set(reading.values())
+    if values == {None}:
+        return "missing"
+    if len(values) > 1:
+        return "torn"
+    return "own" if values == {nonce} else "foreign"
 
 
 def greenlet_name(greenlet: object) -> str:

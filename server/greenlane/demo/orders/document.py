@@ -4,13 +4,13 @@ It is the same byte for byte whenever it is made: no addresses, no times, no has
 
 The document::
 
-    {"program", "title", "requests": "ab", "connections": ["a", "b"], "steps": ["write", "read"],
+    {"program", "title", "requests": "ab", "steps": ["write", "read"],
      "looks": whether requests look before they write,
      "orders": ["aabb", ...]: which request takes each step,
      "strategies": [{"name", "role", "summary", "shares",
        "places": the names of all places, "kept": the place of each request's data, by index,
        "states": distinct contents of all places, such as ["aa", "--"]: whose nonce is in each field,
-       "results": distinct [found or null, read, judged],
+       "results": distinct [found or null, read, what that reading is judged, what the request is],
        "runs": for each order [the state after each step, the result of each request], by index,
        "fails": in how many orders any request is not judged own,
        "kinds": in how many orders any request is judged so, by what it is judged}]}
@@ -21,6 +21,7 @@ Must not import the page that shows it.
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any, Final, Generic, TypeVar
 
 from greenlane.demo.orders.explorer import EMPTY, WORST_FIRST, Run, explore
@@ -45,7 +46,6 @@ def document(program: Program, strategies: Iterable[type[Strategy]] = STRATEGIES
         "program": program.name,
         "title": program.title,
         "requests": program.requests,
-        "connections": program.connections,
         "steps": [step.name for step in program.steps],
         "looks": program.looks,
         "orders": list(explored[0][1]),
@@ -78,14 +78,14 @@ def _section(strategy: type[Strategy], runs: list[Run]) -> dict[str, Any]:
     for place in sorted({place for run in runs for state in run.after for place in state}):
         places.number(place)
     states: _Table[tuple[str, ...]] = _Table()
-    results: _Table[tuple[str | None, str, str]] = _Table()
+    results: _Table[tuple[str | None, str, str, str]] = _Table()
     told = [
         [
             [
                 states.number(tuple(state.get(place, EMPTY) for place in places.numbers))
                 for state in run.after
             ],
-            [results.number((one.found, one.read, one.judged)) for _, one in sorted(run.results.items())],
+            [results.number(astuple(one)) for _, one in sorted(run.results.items())],
         ]
         for run in runs
     ]

@@ -19,7 +19,7 @@ from greenlet import getcurrent, greenlet
 
 from greenlane.app import App, request
 from greenlane.context import LocalManager
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading, ReadingJudged, greenlet_name, judge
 from greenlane.demo.orders.programs import Program, Step
 from greenlane.demo.strategies import ReleasedLocal, Strategy
 from greenlane.testing import interleave
@@ -27,7 +27,7 @@ from greenlane.testing import interleave
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-Judged = Literal["foreign", "torn", "stale", "missing", "own"]
+Judged = ReadingJudged | Literal["stale"]
 
 #: From the worst on: a request is judged by its worst.
 WORST_FIRST: Final[tuple[Judged, ...]] = ("foreign", "torn", "stale", "missing", "own")
@@ -51,12 +51,14 @@ class Result:
     Attributes:
         found: what it found before it wrote; None where its program does not look.
         read: what it read back.
-        judged: the worst of both.
+        read_judged: what that reading is judged by itself.
+        judged: the worst of both: stale is what found anything.
 
     """
 
     found: Fields | None
     read: Fields
+    read_judged: ReadingJudged
     judged: Judged
 
 
@@ -240,17 +242,9 @@ def _letters(fields: Mapping[str, str | None]) -> Fields:
 
 def _result(nonce: str, found: Reading | None, read: Reading) -> Result:
     """Judge a request as the load test does: see ``docs/proof.md``."""
-    kinds: set[Judged] = {_judge(nonce, read)}
+    read_judged = judge(read, nonce)
+    kinds: set[Judged] = {read_judged}
     if found is not None and any(value is not None for value in found.values()):
         kinds.add("stale")
     worst = next(judged for judged in WORST_FIRST if judged in kinds)
-    return Result(None if found is None else _letters(found), _letters(read), worst)
-
-
-def _judge(nonce: str, read: Reading) -> Judged:
-    values = set(read.values())
-    if values == {None}:
-        return "missing"
-    if len(values) > 1:
-        return "torn"
-    return "own" if values == {nonce} else "foreign"
+    return Result(None if found is None else _letters(found), _letters(read), read_judged, worst)

@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from greenlane.app import App, Response, request
+from greenlane.demo.orders.explorer import EMPTY
 from greenlane.demo.orders.process import Documents, NotComputed
 from greenlane.demo.orders.programs import PROGRAMS
 from greenlane.demo.pages import error_response, render
@@ -68,7 +69,7 @@ def failing_order(document: dict[str, Any], strategy: dict[str, Any]) -> list[st
     results = strategy["results"]
     for order, (_, numbers) in zip(document["orders"], strategy["runs"], strict=True):
         of_requests = [results[number] for number in numbers]
-        if any(judged != "own" for _, _, judged in of_requests):
+        if any(judged != "own" for *_, judged in of_requests):
             return list(_in_words(document, order, of_requests))
     return []
 
@@ -77,14 +78,19 @@ def _in_words(document: dict[str, Any], order: str, results: list[Any]) -> Itera
     steps = {nonce: iter(document["steps"]) for nonce in document["requests"]}
     begun = set()
     for nonce in order:
-        found, read, judged = results[document["requests"].index(nonce)]
-        looked = "" if found is None or nonce in begun else f" finds {_whose(found)},"
+        found, read, judged, _ = results[document["requests"].index(nonce)]
+        looked = "" if found is None or nonce in begun else f" finds {_found(found)},"
         begun.add(nonce)
         step = next(steps[nonce])
         if step == "read":
             yield f"{nonce}{looked} reads {_whose(read)}: {judged}"
         else:
             yield f"{nonce}{looked} {step.replace('write', 'writes', 1)}"
+
+
+def _found(fields: str) -> str:
+    """Return in words what a request found before it wrote, which is stale if it is anything."""
+    return _whose(fields) if fields == EMPTY else f"{_whose(fields)}: stale"
 
 
 def _whose(fields: str) -> str:

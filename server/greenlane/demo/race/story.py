@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenlane.demo.keeper import judge
 from greenlane.demo.race.recorder import Lane, Recorder
 
 #: Lanes of one story: the reader's, and those whose data it read in its two fields.
@@ -69,12 +70,7 @@ def _looks(event: Any, nonce: str) -> str:
     """Return in which way a reading is not the own nonce. Whether it is is judged elsewhere."""
     if event[1] == "began":
         return "stale" if any(event[2].values()) else "clean"
-    values = set(event[3].values())
-    if event[4] is not None or values == {None}:
-        return "missing"
-    if len(values) > 1:
-        return "torn"
-    return "own" if values == {nonce} else "foreign"
+    return "missing" if event[4] is not None else judge(event[3], nonce)
 
 
 def _stale(reader: Lane, event: Any, recorder: Recorder) -> Story:

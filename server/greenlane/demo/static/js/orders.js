@@ -1,5 +1,5 @@
 // Every order: goes through all orders of a small program, and shows what lay where and who read whose data.
-// Rule: nothing is worked out here that the document does not say. It comes from /orders/PROGRAM.json.
+// Rule: nothing is run or judged here: the document says it. It comes from /orders/PROGRAM.json.
 
 import { element, say } from './dom.js';
 
@@ -146,7 +146,7 @@ function resultsOf(whole, strategy, order) {
 }
 
 function fails(whole, strategy, order) {
-  return Object.values(resultsOf(whole, strategy, order)).some(([, , judged]) => judged !== 'own');
+  return Object.values(resultsOf(whole, strategy, order)).some(([, , , judged]) => judged !== 'own');
 }
 
 function nextLeak(whole, strategy, from) {
@@ -195,7 +195,7 @@ function drawStrategy(button, whole, strategy, chosen, order) {
   );
 }
 
-// Each step of an order: whose it is, what it does, and what lies where before and after it.
+// Each step of an order: whose it is, what it does, how its read is judged, and what lies where before and after it.
 function stepsOf(whole, strategy, order) {
   const taken = {};
   const results = resultsOf(whole, strategy, order);
@@ -203,18 +203,11 @@ function stepsOf(whole, strategy, order) {
   return [...whole.orders[order]].map((name, index) => {
     const number = taken[name] ?? 0;
     taken[name] = number + 1;
-    const [found, read] = results[name];
+    const [found, read, judged] = results[name];
     const does = whole.steps[number];
     const before = states[index - 1] ?? strategy.places.map(() => EMPTY);
-    return { name, does, read: does === 'read' ? read : null, found: number ? null : found, before, after: states[index] };
+    return { name, does, read: does === 'read' ? read : null, judged, found: number ? null : found, before, after: states[index] };
   });
-}
-
-// A read's own kind: its request may be judged by something worse.
-function kindOf({ name, read }) {
-  if ([...read].every((letter) => letter === '-')) return 'missing';
-  if (read[0] !== read[1]) return 'torn';
-  return read[0] === name ? 'own' : 'foreign';
 }
 
 function table(whole, strategy, place, steps) {
@@ -235,7 +228,7 @@ function table(whole, strategy, place, steps) {
 
 function doing(step) {
   const lines = step.found && step.found !== EMPTY ? line('finds', step.found, 'stale') : [];
-  if (step.read !== null) lines.push(...line('reads', step.read, kindOf(step)));
+  if (step.read !== null) lines.push(...line('reads', step.read, step.judged));
   else lines.push(span('line', step.does.replace('write', 'writes'), ' ', chip(step.name)));
   return element('td', {}, ...lines);
 }
@@ -266,11 +259,8 @@ function whose(fields, name) {
 }
 
 function inWords(step, strategy, whole) {
-  const { name, found, read } = step;
-  if (read !== null) {
-    const kind = kindOf(step);
-    return `${name} reads ${whose(read, name)}${kind === 'own' ? '' : ` (${kind})`}`;
-  }
+  const { name, found, read, judged } = step;
+  if (read !== null) return `${name} reads ${whose(read, name)}${judged === 'own' ? '' : ` (${judged})`}`;
   const place = strategy.kept[whole.requests.indexOf(name)];
   const over = [...step.before[place]].find((letter, index) => letter !== '-' && letter !== name && step.after[place][index] !== letter);
   const writes = step.does.replace('write', 'writes');
