@@ -133,7 +133,7 @@ def places(strategy: Strategy) -> tuple[set[str | None], Stored]:
             strategy.write(FIELDS[0], name)
             then.set()
             assert looked.wait(5)
-            return strategy.lane()
+            return strategy.place()
 
     bob = gevent.spawn(visit, "bob", alice_wrote, both_wrote)
     alice = gevent.spawn(visit, "alice", begin, alice_wrote)
@@ -178,12 +178,12 @@ def test_nothing_is_stored_before_a_write_and_after_a_release(name: str) -> None
 def test_each_request_of_a_greenlet_has_a_g_with_a_name_of_its_own() -> None:
     """Its address would come again: the context of the one request is gone when the next comes."""
     strategy = make_strategies()["context"]
-    assert strategy.lane() is None
+    assert strategy.place() is None
     names = []
     for _ in range(20):
         with lane_of(strategy)():
-            names.append(strategy.lane())
-            assert strategy.lane() == names[-1]
+            names.append(strategy.place())
+            assert strategy.place() == names[-1]
     assert len(set(names)) == 20
 
 

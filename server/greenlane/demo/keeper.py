@@ -36,7 +36,7 @@ class Keeper(ABC):
     def release(self) -> None:
         """Drop what is held for whoever calls; harmless when nothing is held."""
 
-    def lane(self) -> str | None:
+    def place(self) -> str | None:
         """Name the place where the caller's data is kept; None where the keeper has no name for it.
 
         Whoever gets the same name has the same place: that is what requests share.

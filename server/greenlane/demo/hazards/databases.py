@@ -65,25 +65,25 @@ class _InRows(Variant):
         """Prepare what is to be used for all requests."""
 
     @abstractmethod
-    def lane(self) -> Keeper:
+    def keeper(self) -> Keeper:
         """Return the keeper of one request."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Probe rows that nobody else knows the name of."""
         parameters = Parameters.of(Request(environ))
         try:
-            lane = self.lane()
+            keeper = self.keeper()
             try:
-                report = self.cell.probe(lane, parameters).run()
+                report = self.cell.probe(keeper, parameters).run()
             finally:
-                lane.release()
+                keeper.release()
         except (NoDatabase, SQLAlchemyError) as error:
             reason = str(error) if isinstance(error, NoDatabase) else "The database does not answer."
             raise ServiceUnavailable(reason) from None
         return self.cell.reply(report)(environ, start_response)
 
 
-class _Lane(Keeper):
+class _Rows(Keeper):
     """The rows of one request, by the name that it has given them."""
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ class OneCursor(_InRows):
         self.no_result: type[Exception] = db.engine.dialect.loaded_dbapi.ProgrammingError
         self.mark = "?" if db.engine.dialect.paramstyle == "qmark" else "%s"
 
-    def lane(self) -> Keeper:
-        """Return a lane that uses the one cursor."""
+    def keeper(self) -> Keeper:
+        """Return a keeper that uses the one cursor."""
         self.db()
         return _ByCursor(self)
 
 
-class _ByCursor(_Lane):
+class _ByCursor(_Rows):
     def __init__(self, shared: OneCursor) -> None:
         super().__init__()
         self._shared = shared
@@ -149,8 +149,8 @@ class OwnConnection(_InRows):
         """Have the App's contexts give connections back."""
         db.init_app(self._app)
 
-    def lane(self) -> Keeper:
-        """Return a lane that takes a connection for each block."""
+    def keeper(self) -> Keeper:
+        """Return a keeper that takes a connection for each block."""
         return _ByHelper(self.db())
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
@@ -159,7 +159,7 @@ class OwnConnection(_InRows):
             return super().__call__(environ, start_response)
 
 
-class _ByHelper(_Lane):
+class _ByHelper(_Rows):
     def __init__(self, db: SQLHelper) -> None:
         super().__init__()
         self._db = db

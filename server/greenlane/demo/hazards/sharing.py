@@ -40,7 +40,7 @@ class InAttributes(Kept):
             if hasattr(self.current, field):
                 delattr(self.current, field)
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the current greenlet."""
         return greenlet_name(getcurrent())
 
@@ -50,7 +50,7 @@ class OneObject(InAttributes):
 
     current = SimpleNamespace()
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the object: everybody has the same."""
         return "the one object"
 
@@ -99,7 +99,7 @@ class NativeLocal(InAttributes):
         # Asked for by name: what a module has that was imported before patch_all().
         self.current = get_original("threading", "local")()
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the native thread: all greenlets have the same."""
         return native_thread_name(native_ident())
 

@@ -35,7 +35,7 @@ class ByAddress(Kept):
         lane = self.lanes.get(id(getcurrent()), {})
         return {field: lane.get(field) for field in FIELDS}
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name this greenlet's address."""
         return f"id {id(getcurrent()):#x}"
 
@@ -174,7 +174,7 @@ class _Recorded(Kept):
         record = self.record()
         return {field: getattr(record, field, None) for field in FIELDS}
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name this greenlet, which its record is kept for."""
         return greenlet_name(getcurrent())
 

@@ -204,7 +204,7 @@ class _Seen:
         if self.order:
             self.after.append(self._stored())
         self.order.append(nonce)
-        self.kept.setdefault(nonce, self.strategy.lane() or "")
+        self.kept.setdefault(nonce, self.strategy.place() or "")
 
     def whole(self) -> tuple[str, Run]:
         """Return the order, and what it showed, with names that are the same in every process."""

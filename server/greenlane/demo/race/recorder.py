@@ -163,7 +163,7 @@ class Recorder(Watch):
     def wrote(self, probe: Probe, field: str) -> None:
         """Record that a field was written, and where."""
         lane, now = self._of_probes[probe], self._now()
-        lane.keeps = probe.keeper.lane()
+        lane.keeps = probe.keeper.place()
         lane.events.append((now, "wrote", field))
         self._writes.setdefault(lane.cell, []).append((now, lane))
 

@@ -19,7 +19,7 @@ class SharedObject(Attributes):
     def __init__(self) -> None:
         self.holder = SimpleNamespace()
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the object: everybody has the same."""
         return "the one object"
 
@@ -39,7 +39,7 @@ class NativeThreadLocal(Attributes):
     def __init__(self) -> None:
         self.holder = get_original("threading", "local")()
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the native thread."""
         return native_thread_name(native_ident())
 

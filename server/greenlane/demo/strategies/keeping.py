@@ -43,12 +43,12 @@ class Attributes(Strategy):
                 delattr(self.holder, field)
 
     @abstractmethod
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the place of the caller's attributes."""
 
     def storage(self, greenlets: Iterable[greenlet] = ()) -> Stored:
         """Return the attributes as the caller has them: all that there are, where all share them."""
-        return filled({self.lane(): vars(self.holder)})
+        return filled({self.place(): vars(self.holder)})
 
 
 class Keyed(Strategy):
@@ -65,7 +65,7 @@ class Keyed(Strategy):
     def name_of(self, key: int) -> str:
         """Name the place under ``key``."""
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the place under the caller's key."""
         return self.name_of(self.key())
 
@@ -118,7 +118,7 @@ class KeptInLocal(Strategy):
         """Return how many greenlets have an entry."""
         return len(self.local.__storage__)
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the current greenlet, which is the ident of its entry."""
         return greenlet_name(getcurrent())
 

@@ -26,7 +26,7 @@ class GeventLocal(Attributes):
     def __init__(self) -> None:
         self.holder = gevent_local()
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the current greenlet, which has attributes of its own."""
         return greenlet_name(getcurrent())
 
@@ -58,7 +58,7 @@ class BareContextVar(Strategy):
     )
     shares = "All requests of a kept-alive connection share the context of its greenlet."
 
-    def lane(self) -> str:
+    def place(self) -> str:
         """Name the current greenlet's context."""
         return self._name(getcurrent())
 

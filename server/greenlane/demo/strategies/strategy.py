@@ -15,7 +15,7 @@ Role = Literal["subject", "observed", "control"]
 T = TypeVar("T")
 
 Stored: TypeAlias = dict[str, dict[str, str]]
-"""What lies where: the fields that are set, by the name of their place, as ``Keeper.lane()`` has it."""
+"""What lies where: the fields that are set, by the name of their place, as ``Keeper.place()`` has it."""
 
 
 def _fields(values: Mapping[str, object]) -> dict[str, str]:

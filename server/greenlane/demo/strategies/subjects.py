@@ -78,7 +78,7 @@ class ContextOfRequest(Strategy):
         counted = self._counted
         return counted.request_pushed - counted.request_popped + counted.app_pushed - counted.app_popped
 
-    def lane(self) -> str | None:
+    def place(self) -> str | None:
         """Name the current ``g``: by a number, since one greenlet has several, one after another."""
         context = app_stack.top
         return None if context is None else self._name(context.g, getcurrent())
