@@ -52,6 +52,20 @@ class Connection:
             done = home.switch(done)()
 
 
+class Told(Story):
+    """A story, as a test reads it."""
+
+    @property
+    def said(self) -> str:
+        """The words, with its nonce for each request."""
+        return "".join(word.nonce if isinstance(word, Lane) else word for word in self.words)
+
+    @property
+    def shown(self) -> list[str]:
+        """The nonces of the lanes that are shown."""
+        return [lane.nonce for lane in self.lanes]
+
+
 class Requested:
     """One request: it does what a probe does, when the test says so."""
 
@@ -89,9 +103,10 @@ class Requested:
         assert lane is not None
         return lane
 
-    def story(self, judged: str) -> Story:
+    def story(self, judged: str) -> Told:
         """Tell what it met."""
-        return tell(self.lane, judged, self._scene.recorder)
+        story = tell(self.lane, judged, self._scene.recorder)
+        return Told(story.lanes, story.checkpoint, story.words)
 
     def _step(self, step: Callable[[], None]) -> "Requested":
         self._scene.now += 0.001
