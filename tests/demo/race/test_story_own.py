@@ -1,4 +1,4 @@
-"""The stories of requests that read their own, or that nobody judged: what they show, and what they do not."""
+"""The stories of requests that read their own, or that nobody judged: what they show, and what not."""
 
 from typing import TYPE_CHECKING
 
