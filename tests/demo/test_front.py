@@ -10,7 +10,7 @@ from markupsafe import escape
 from werkzeug.test import TestResponse
 
 from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.race.entry import DEFAULTS, LIMITS
+from greenlane.demo.race.settings import DEFAULTS, LIMITS
 from greenlane.demo.strategies import STRATEGIES
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.pages import html_response, not_stored, render
 from greenlane.demo.parameters import LIMITS
 from greenlane.demo.race import RacePage
-from greenlane.demo.race.entry import DEFAULTS, choices
-from greenlane.demo.race.entry import LIMITS as RACE_LIMITS
+from greenlane.demo.race.settings import DEFAULTS, choices
+from greenlane.demo.race.settings import LIMITS as RACE_LIMITS
 from greenlane.demo.race.source import source_of
 from greenlane.demo.strategies import STRATEGIES
 from greenlane.demo.tokens import form_token

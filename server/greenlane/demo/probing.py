@@ -21,7 +21,7 @@ from greenlane.demo.views import Views
 from greenlane.ops import Ops
 
 
-class Place(NamedTuple):
+class Probing(NamedTuple):
     """What was mounted: the App behind its figures, and the hazards' cells."""
 
     ops: Ops
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 def with_probes(
     app: App, hazards: Iterable[Hazard] = HAZARDS, watch: Watch | None = None, counted: Counts = counts
-) -> Place:
+) -> Probing:
     """Mount strategies and hazards on ``app``, each with storage of its own.
 
     Args:
@@ -56,4 +56,4 @@ def with_probes(
     ops.register(LeftCollector(site))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
     app.wsgi_app = site.wrap(released)  # type: ignore[assignment]  # wrapping is what it is for
-    return Place(ops, site)
+    return Probing(ops, site)

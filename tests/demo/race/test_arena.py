@@ -13,8 +13,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 from greenlane.app import App
 from greenlane.context import Local
 from greenlane.demo.race.arena import Arena
-from greenlane.demo.race.entry import DEFAULTS, Entry
 from greenlane.demo.race.recorder import Recorder
+from greenlane.demo.race.settings import DEFAULTS, Settings
 from greenlane.ops import Ops
 
 SHARED = "shared-object"
@@ -46,7 +46,7 @@ def server() -> Ops:
 
 @pytest.fixture
 def arena(recorder: Told, server: Ops) -> Arena:
-    return Arena(Entry.of(ImmutableMultiDict(DEFAULTS)), recorder, server)
+    return Arena(Settings.of(ImmutableMultiDict(DEFAULTS)), recorder, server)
 
 
 def asking(address: str, path: str) -> Any:
@@ -124,10 +124,10 @@ def test_the_server_tells_of_its_locals_while_it_is_served(arena: Arena, server:
 
 def test_a_race_finds_nothing_that_another_left(recorder: Told, server: Ops) -> None:
     """Not even under what nobody releases, and all share."""
-    entry = Entry.of(ImmutableMultiDict(DEFAULTS | {"hazard": "keep-alive", "beside": ""}))
+    settings = Settings.of(ImmutableMultiDict(DEFAULTS | {"hazard": "keep-alive", "beside": ""}))
     path = f"/hazards/keep-alive/{SHARED}?nonce=a&pause=0"
     for _ in range(2):
-        with Arena(entry, recorder, server).served() as address:
+        with Arena(settings, recorder, server).served() as address:
             first, second = (json.loads(ask(address, path)[1])["found"] for _ in range(2))
         assert not any(first.values())
         assert set(second.values()) == {"a"}

@@ -11,8 +11,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from crosstalk.race.command import race as race_command
 from greenlane.demo.race import load as load_module
-from greenlane.demo.race.entry import DEFAULTS, LIMITS, PAUSE_MS, Entry
 from greenlane.demo.race.load import Load, command
+from greenlane.demo.race.settings import DEFAULTS, LIMITS, PAUSE_MS, Settings
 
 PATIENCE = 20.0
 HOST = "http://127.0.0.1:1"
@@ -24,18 +24,18 @@ Start = Callable[[str], Load]
 
 
 @pytest.fixture
-def entry() -> Entry:
-    return Entry.of(ImmutableMultiDict(DEFAULTS))
+def settings() -> Settings:
+    return Settings.of(ImmutableMultiDict(DEFAULTS))
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, entry: Entry) -> Iterator[Start]:
+def start(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Start]:
     """Start a load that is another program: `start("print('{}')")`."""
     started: list[Load] = []
 
     def begin(program: str) -> Load:
         monkeypatch.setattr(load_module, "command", lambda *_: [sys.executable, "-c", program])
-        started.append(Load(HOST, entry))
+        started.append(Load(HOST, settings))
         return started[-1]
 
     yield begin
@@ -55,11 +55,11 @@ def is_there(pid: int) -> bool:
 def test_the_command_is_one_that_crosstalk_takes(beside: str) -> None:
     """With the largest race too: the bounds of the two are the same."""
     form = DEFAULTS | {name: str(most) for name, most in LIMITS.items()}
-    entry = Entry.of(ImmutableMultiDict(form | {"strategy": "local", "beside": beside}))
-    python, *module, name = command(HOST, entry)[:4]
+    settings = Settings.of(ImmutableMultiDict(form | {"strategy": "local", "beside": beside}))
+    python, *module, name = command(HOST, settings)[:4]
     assert (python, module, name) == (sys.executable, ["-m", "crosstalk"], "race")
-    given = race_command.make_context("race", list(command(HOST, entry)[4:])).params
-    assert given["cells"] == entry.cells
+    given = race_command.make_context("race", list(command(HOST, settings)[4:])).params
+    assert given["cells"] == settings.cells
     assert (given["host"], given["lines"], given["pause"]) == (HOST, True, PAUSE_MS)
     assert {name: given[name] for name in LIMITS} == LIMITS
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.datastructures import ImmutableMultiDict
 
-from greenlane.demo.race.entry import DEFAULTS, Entry
 from greenlane.demo.race.results import STORIES, Results
+from greenlane.demo.race.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from tests.demo.race.conftest import Requested, Scene
@@ -17,7 +17,7 @@ CELL = f"{SHARED}/{SHARED}"
 
 @pytest.fixture
 def results() -> Results:
-    return Results(Entry.of(ImmutableMultiDict(DEFAULTS)))
+    return Results(Settings.of(ImmutableMultiDict(DEFAULTS)))
 
 
 def add(results: Results, request: "Requested", number: int, judged: str) -> None:

@@ -17,9 +17,9 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from greenlane.app import App
 from greenlane.demo.race import load as load_module
-from greenlane.demo.race.entry import DEFAULTS, Entry
 from greenlane.demo.race.load import ENDING, Line
 from greenlane.demo.race.run import LONGEST, Race
+from greenlane.demo.race.settings import DEFAULTS, Settings
 from greenlane.ops import Ops
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ class Staged:
         self.before: list[psutil.Process] = []
         self.hosts: list[str] = []
         self._monkeypatch = monkeypatch
-        entry = Entry.of(ImmutableMultiDict(DEFAULTS))
+        settings = Settings.of(ImmutableMultiDict(DEFAULTS))
         monkeypatch.setattr(Ops, "draining", property(lambda _ops: self.draining))
         self.ops = Ops(App("tests"))
-        self.race = Race(entry, self.ops)
+        self.race = Race(settings, self.ops)
 
     def children(self) -> list[psutil.Process]:
         """Return what the race has started."""
         return [each for each in psutil.Process().children() if each not in self.before]
 
     def lines(self, program: str, *printed: Line) -> Generator[Line, None, None]:
-        def command(host: str, _entry: Entry) -> list[str]:
+        def command(host: str, _settings: Settings) -> list[str]:
             self.hosts.append(host)
             return [sys.executable, "-c", program, *map(json.dumps, printed)]
 

@@ -8,7 +8,7 @@ import pytest
 import greenlane
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Hazard
-from greenlane.demo.race.entry import choices
+from greenlane.demo.race.settings import choices
 from greenlane.demo.race.source import source_of
 from greenlane.demo.strategies import STRATEGIES
 

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.race import views
-from greenlane.demo.race.entry import DEFAULTS, Entry, choices
+from greenlane.demo.race.settings import DEFAULTS, Settings, choices
 from greenlane.demo.race.source import source_of
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def document(response: TestResponse) -> Any:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """What is raced in the races that begin: none is run."""
-    raced: list[Entry] = []
+    raced: list[Settings] = []
 
-    def race(entry: Entry, _ops: object) -> None:
-        raced.append(entry)
+    def race(settings: Settings, _ops: object) -> None:
+        raced.append(settings)
         raise AssertionError("a race has begun")
 
     monkeypatch.setattr(views, "Race", race)
@@ -52,16 +52,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
 
 
 def test_with_the_token_of_the_session_it_begins(
-    client: "ClosingClient", token: str, started: list[Entry]
+    client: "ClosingClient", token: str, started: list[Settings]
 ) -> None:
     """So that the refusals below are those of what would have begun."""
     post(client, token=token)
-    assert [entry.cells for entry in started] == [("shared-object/shared-object", "shared-object/local")]
+    assert [settings.cells for settings in started] == [
+        ("shared-object/shared-object", "shared-object/local")
+    ]
 
 
 @pytest.mark.parametrize("given", ["", "x" * 32])
 def test_without_the_token_of_the_session_there_is_none(
-    client: "ClosingClient", token: str, started: list[Entry], given: str
+    client: "ClosingClient", token: str, started: list[Settings], given: str
 ) -> None:
     assert token
     response = post(client, token=given)
@@ -69,7 +71,7 @@ def test_without_the_token_of_the_session_there_is_none(
     assert "load the page again" in document(response)["error"]
 
 
-def test_without_a_session_there_is_none(client: "ClosingClient", started: list[Entry]) -> None:
+def test_without_a_session_there_is_none(client: "ClosingClient", started: list[Settings]) -> None:
     assert (post(client).status_code, started) == (403, [])
 
 
@@ -77,7 +79,7 @@ def test_without_a_session_there_is_none(client: "ClosingClient", started: list[
     "headers", [{"Origin": "http://elsewhere.test"}, {"Sec-Fetch-Site": "cross-site"}], ids=str
 )
 def test_another_site_cannot_start_one(
-    client: "ClosingClient", token: str, started: list[Entry], headers: dict[str, str]
+    client: "ClosingClient", token: str, started: list[Settings], headers: dict[str, str]
 ) -> None:
     form = DEFAULTS | {"token": token}
     response = client.post("/race", data=form, headers={"Accept": LINES} | headers)
@@ -115,7 +117,7 @@ def test_it_is_started_by_post_alone(client: "ClosingClient", method: str) -> No
     ],
 )
 def test_a_field_that_is_wrong_is_named(
-    client: "ClosingClient", token: str, started: list[Entry], field: str, value: str, reason: str
+    client: "ClosingClient", token: str, started: list[Settings], field: str, value: str, reason: str
 ) -> None:
     response = post(client, token=token, **{field: value})
     assert (response.status_code, started) == (400, [])
@@ -126,7 +128,7 @@ def test_a_field_that_is_wrong_is_named(
 
 
 def test_a_form_that_is_too_long_is_refused(
-    client: "ClosingClient", token: str, started: list[Entry]
+    client: "ClosingClient", token: str, started: list[Settings]
 ) -> None:
     response = post(client, token=token, more="x" * 20_000)
     assert (response.status_code, started) == (413, [])

@@ -3,7 +3,7 @@
 Rule: what is shown is what happened. The load is another program, which also judges;
 the lanes are recorded where the requests are served; nothing here knows which strategy holds.
 
-- :mod:`~greenlane.demo.race.entry`: what is asked for
+- :mod:`~greenlane.demo.race.settings`: what is asked for
 - :mod:`~greenlane.demo.race.arena`: where the requests are served
 - :mod:`~greenlane.demo.race.load`: the program that sends the requests
 - :mod:`~greenlane.demo.race.recorder`: what each request did

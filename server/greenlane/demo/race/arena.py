@@ -11,36 +11,36 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from greenlane import wsgi
 from greenlane.app import App
 from greenlane.demo.probing import with_probes
-from greenlane.demo.race.entry import Entry
 from greenlane.demo.race.recorder import Recorder
+from greenlane.demo.race.settings import Settings
 from greenlane.ops import Ops
-from greenlane.wsgi import Settings, WSGIServer
 
-_SETTINGS: Final = Settings(access_log="off")  # up to thousands of lines, which say nothing of visitors
+_SERVED: Final = wsgi.Settings(access_log="off")  # up to thousands of lines, which say nothing of visitors
 
 
 class Arena:
     """The arena of one race.
 
     Args:
-        entry: what is raced in it.
+        settings: what is raced in it.
         recorder: is told what each of its requests does.
-        server: the demonstration's: counts these requests too, and tells of the Locals that are raced.
+        demo: the demonstration: counts these requests too, and tells of the Locals that are raced.
 
     Attributes:
         ops: the figures of the arena alone.
 
     """
 
-    def __init__(self, entry: Entry, recorder: Recorder, server: Ops) -> None:
+    def __init__(self, settings: Settings, recorder: Recorder, demo: Ops) -> None:
         app = App(__name__)
         # Its own contexts alone: somebody else's request may be in flight when the race ends.
-        self.ops, hazards = with_probes(app, [entry.hazard], recorder, app.counts)
-        self._locals = {name: hazards.local(entry.hazard.name, name) for name in entry.strategies}
-        self._app = server.beside(recorder.following(self.ops))
-        self._server = server
+        self.ops, hazards = with_probes(app, [settings.hazard], recorder, app.counts)
+        self._locals = {name: hazards.local(settings.hazard.name, name) for name in settings.strategies}
+        self._app = demo.beside(recorder.following(self.ops))
+        self._demo = demo
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -50,7 +50,7 @@ class Arena:
             OSError: there is no socket to be had.
 
         """
-        listener = WSGIServer(("127.0.0.1", 0), self._app, settings=_SETTINGS)
+        listener = wsgi.WSGIServer(("127.0.0.1", 0), self._app, settings=_SERVED)
         with self._told():
             listener.start()
             try:
@@ -60,9 +60,9 @@ class Arena:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Have the server tell how many entries there are in the Locals that are raced."""
+        """Have the demonstration tell how many entries there are in the Locals that are raced."""
         with ExitStack() as stack:
             for name, local in self._locals.items():
                 if local is not None:
-                    stack.enter_context(self._server.watching(f"race/{name}", local))
+                    stack.enter_context(self._demo.watching(f"race/{name}", local))
             yield

@@ -17,7 +17,7 @@ import gevent
 from gevent.queue import Empty, SimpleQueue
 from gevent.subprocess import PIPE, Popen, TimeoutExpired
 
-from greenlane.demo.race.entry import PAUSE_MS, Entry
+from greenlane.demo.race.settings import PAUSE_MS, Settings
 
 Line = dict[str, Any]
 
@@ -30,12 +30,12 @@ class Load:
 
     Args:
         host: the address of the arena.
-        entry: what to race.
+        settings: what to race.
 
     """
 
-    def __init__(self, host: str, entry: Entry) -> None:
-        self._process: Any = Popen(command(host, entry), stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    def __init__(self, host: str, settings: Settings) -> None:
+        self._process: Any = Popen(command(host, settings), stdin=PIPE, stdout=PIPE, stderr=PIPE)
         self._lines: SimpleQueue[Line | None] = SimpleQueue()
         self._errors: deque[str] = deque(maxlen=1)
         self._readers = [gevent.spawn(self._read_lines), gevent.spawn(self._read_errors)]
@@ -94,13 +94,13 @@ class Load:
                 self._errors.append(words)
 
 
-def command(host: str, entry: Entry) -> Sequence[str]:
+def command(host: str, settings: Settings) -> Sequence[str]:
     """Return the command line of the load."""
-    cells = [option for cell in entry.cells for option in ("--cell", cell)]
+    cells = [option for cell in settings.cells for option in ("--cell", cell)]
     numbers = {
-        "--requests": entry.requests,
-        "--at-once": entry.at_once,
-        "--hops": entry.hops,
+        "--requests": settings.requests,
+        "--at-once": settings.at_once,
+        "--hops": settings.hops,
         "--pause": PAUSE_MS,
     }
     options = [option for name, number in numbers.items() for option in (name, str(number))]

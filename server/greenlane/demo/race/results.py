@@ -6,7 +6,7 @@ Must not import the views.
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenlane.demo.race.entry import Entry
+from greenlane.demo.race.settings import Settings
 from greenlane.demo.race.story import Story
 
 #: Stories that are kept of each cell: the first ones.
@@ -21,14 +21,14 @@ class Results:
     """What has come of one race so far.
 
     Attributes:
-        entry: what was raced.
+        settings: what was raced.
         end: the load's last line; None until it has come.
         numbers: the number that each lane's request has in its cell, by nonce.
         stories: some of what went wrong, by cell.
 
     """
 
-    entry: Entry
+    settings: Settings
     end: dict[str, Any] | None = None
     numbers: dict[str, int] = field(default_factory=dict)
     stories: dict[str, list[Story]] = field(default_factory=dict)

@@ -12,10 +12,10 @@ from typing import Final
 
 from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.race.arena import Arena
-from greenlane.demo.race.entry import Entry
 from greenlane.demo.race.load import ENDING, Line, Load
 from greenlane.demo.race.recorder import Lane, Recorder
 from greenlane.demo.race.results import Results
+from greenlane.demo.race.settings import Settings
 from greenlane.demo.race.story import tell
 from greenlane.demo.strategies import STRATEGIES
 from greenlane.ops import Ops
@@ -31,7 +31,7 @@ class Race:
     """One race, as the lines that whoever started it gets.
 
     Args:
-        entry: what to race.
+        settings: what to race.
         ops: the demonstration's: knows whether the server stops, and counts the race's requests too.
 
     Attributes:
@@ -39,12 +39,12 @@ class Race:
 
     """
 
-    def __init__(self, entry: Entry, ops: Ops) -> None:
-        self.results = Results(entry)
-        self._entry = entry
-        self._server = ops
-        self._recorder = Recorder(entry.hazard.name)
-        self._arena = Arena(entry, self._recorder, ops)
+    def __init__(self, settings: Settings, ops: Ops) -> None:
+        self.results = Results(settings)
+        self._settings = settings
+        self._ops = ops
+        self._recorder = Recorder(settings.hazard.name)
+        self._arena = Arena(settings, self._recorder, ops)
         self._shown: set[int] = set()
         self._wanted: dict[int, Lane] = {}
         self._deadline = monotonic() + LONGEST
@@ -58,7 +58,7 @@ class Race:
             with (
                 self._recorder.recording(),
                 self._arena.served() as address,
-                _loaded(address, self._entry) as load,
+                _loaded(address, self._settings) as load,
             ):
                 yield from self._followed(load)
         except OSError as error:  # no more processes, or descriptors
@@ -78,14 +78,14 @@ class Race:
         yield _error(f"The load test ended without a verdict. {load.last_words()}".rstrip())
 
     def _begin(self) -> Line:
-        entry = self._entry
+        settings = self._settings
         return {
             "kind": "begin",
-            "hazard": entry.hazard.name,
-            "cells": [{"key": key, **_described(entry.hazard, key)} for key in entry.cells],
-            "requests": entry.requests,
-            "at_once": entry.at_once,
-            "hops": entry.hops,
+            "hazard": settings.hazard.name,
+            "cells": [{"key": key, **_described(settings.hazard, key)} for key in settings.cells],
+            "requests": settings.requests,
+            "at_once": settings.at_once,
+            "hops": settings.hops,
         }
 
     def _passed_on(self, line: Line) -> Iterator[Line]:
@@ -105,7 +105,7 @@ class Race:
     def _told(self, line: Line) -> Line:
         """Add to a request's line what was recorded of it; of a control's, the judgement is enough."""
         self._finished += 1
-        lane = self._recorder.lane(line["nonce"]) if line["cell"] in self._entry.cells else None
+        lane = self._recorder.lane(line["nonce"]) if line["cell"] in self._settings.cells else None
         if lane is None:
             return line | {"lane": None, "story": None}
         story = tell(lane, line["judged"], self._recorder)
@@ -129,7 +129,7 @@ class Race:
         }
 
     def _reason_to_stop(self) -> str | None:
-        if self._server.draining:
+        if self._ops.draining:
             return "The server is stopping, and ended the race."
         if monotonic() > self._deadline:
             return f"The race was not over after {LONGEST:.0f} s, and was ended."
@@ -137,8 +137,8 @@ class Race:
 
 
 @contextmanager
-def _loaded(host: str, entry: Entry) -> Iterator[Load]:
-    load = Load(host, entry)
+def _loaded(host: str, settings: Settings) -> Iterator[Load]:
+    load = Load(host, settings)
     try:
         yield load
     except BaseException:

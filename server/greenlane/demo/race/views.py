@@ -23,11 +23,11 @@ from greenlane.demo.pages import (
     wants_json,
 )
 from greenlane.demo.parameters import ParameterError
-from greenlane.demo.race.entry import Entry, choices
 from greenlane.demo.race.feed import Feed
 from greenlane.demo.race.load import Line
 from greenlane.demo.race.results import Results
 from greenlane.demo.race.run import Race
+from greenlane.demo.race.settings import Settings, choices
 from greenlane.demo.race.source import source_of
 from greenlane.demo.race.waiting import waiting
 from greenlane.demo.tokens import check_token
@@ -59,12 +59,12 @@ class RacePage:
         """Run a race, and answer while it runs: in lines, or by a page, as the request prefers."""
         check_token()
         try:
-            entry = Entry.of(request.form)
+            settings = Settings.of(request.form)
         except ParameterError as error:
             return _refused(error)
         if self._running is not None and not self._running.over:
             return _busy()
-        feed = self._running = Feed(self._lines(Race(entry, self._ops)))
+        feed = self._running = Feed(self._lines(Race(settings, self._ops)))
         if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
             pieces: Iterator[str]
             kind, pieces = LINES, (_encoded(line) for line in feed)

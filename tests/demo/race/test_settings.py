@@ -6,20 +6,20 @@ from werkzeug.datastructures import ImmutableMultiDict
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.parameters import ParameterError
-from greenlane.demo.race.entry import DEFAULTS, LIMITS, Entry, choices
+from greenlane.demo.race.settings import DEFAULTS, LIMITS, Settings, choices
 from greenlane.demo.strategies import STRATEGIES
 
 OWN_SERVER = [hazard.name for hazard in HAZARDS if hazard.own_server is not None]
 HERE = [hazard for hazard in HAZARDS if hazard.own_server is None]
 
 
-def entry(**fields: str) -> Entry:
-    return Entry.of(ImmutableMultiDict(DEFAULTS | fields))
+def settings(**fields: str) -> Settings:
+    return Settings.of(ImmutableMultiDict(DEFAULTS | fields))
 
 
 def refusal(**fields: str) -> tuple[str, str]:
     with pytest.raises(ParameterError) as refused:
-        entry(**fields)
+        settings(**fields)
     return refused.value.parameter, refused.value.reason
 
 
@@ -27,14 +27,14 @@ def refusal(**fields: str) -> tuple[str, str]:
 
 
 def test_what_the_page_holds_when_it_is_opened_can_be_raced() -> None:
-    raced = entry()
+    raced = settings()
     assert raced.hazard.name == "shared-object"
     assert raced.cells == ("shared-object/shared-object", "shared-object/local")
     assert (raced.requests, raced.at_once, raced.hops) == (200, 20, 3)
 
 
 def test_every_field_is_read() -> None:
-    raced = entry(
+    raced = settings(
         hazard="keep-alive", strategy="fixed", beside="broken", requests=" 7 ", at_once="5", hops="2"
     )
     assert raced.cells == ("keep-alive/fixed", "keep-alive/broken")
@@ -43,7 +43,7 @@ def test_every_field_is_read() -> None:
 
 def test_numbers_that_are_left_out_are_the_defaults() -> None:
     form = {"hazard": "shared-object", "strategy": "local"}
-    raced = Entry.of(ImmutableMultiDict(form))
+    raced = Settings.of(ImmutableMultiDict(form))
     assert (raced.requests, raced.at_once, raced.hops) == (200, 20, 3)
     assert raced.strategies == ("local",)
 
@@ -52,19 +52,19 @@ def test_numbers_that_are_left_out_are_the_defaults() -> None:
     ("beside", "strategies"), [("", ("local",)), ("local", ("local",)), ("context", ("local", "context"))]
 )
 def test_one_or_two_are_raced_and_none_beside_itself(beside: str, strategies: tuple[str, ...]) -> None:
-    assert entry(strategy="local", beside=beside).strategies == strategies
+    assert settings(strategy="local", beside=beside).strategies == strategies
 
 
 def test_no_more_at_once_than_there_are() -> None:
-    assert entry(requests="30", at_once="31").at_once == 30
-    assert entry(requests="30", at_once="29").at_once == 29
+    assert settings(requests="30", at_once="31").at_once == 30
+    assert settings(requests="30", at_once="29").at_once == 29
 
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_number_may_be_at_either_end(name: str) -> None:
     wide = {"requests": str(LIMITS["requests"])}
-    assert getattr(entry(**(wide | {name: "1"})), name) == 1
-    assert getattr(entry(**(wide | {name: str(LIMITS[name])})), name) == LIMITS[name]
+    assert getattr(settings(**(wide | {name: "1"})), name) == 1
+    assert getattr(settings(**(wide | {name: str(LIMITS[name])})), name) == LIMITS[name]
 
 
 # Bad fields
@@ -91,7 +91,7 @@ def test_an_unknown_hazard_is_refused(name: str) -> None:
 
 def test_a_form_without_anything_is_refused() -> None:
     with pytest.raises(ParameterError, match="there is no hazard ''"):
-        Entry.of(ImmutableMultiDict())
+        Settings.of(ImmutableMultiDict())
 
 
 @pytest.mark.parametrize("field", ["strategy", "beside"])
@@ -130,7 +130,7 @@ def test_what_is_offered_is_what_is_taken(hazard: Hazard) -> None:
     assert set(offered) == {strategy.name for strategy in STRATEGIES} | {"broken", "fixed"}
     for name, reason in offered.items():
         if reason is None:
-            assert entry(hazard=hazard.name, strategy=name, beside="").strategies == (name,)
+            assert settings(hazard=hazard.name, strategy=name, beside="").strategies == (name,)
         else:
             assert refusal(hazard=hazard.name, strategy=name)[0] == "strategy"
 

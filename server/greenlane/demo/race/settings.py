@@ -32,8 +32,8 @@ PAUSE_MS: Final = 30
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One race.
+class Settings:
+    """What one race is to be.
 
     Attributes:
         hazard: the situation.
@@ -56,7 +56,7 @@ class Entry:
         return tuple(f"{self.hazard.name}/{strategy}" for strategy in self.strategies)
 
     @classmethod
-    def of(cls, form: "ImmutableMultiDict[str, str]") -> "Entry":
+    def of(cls, form: "ImmutableMultiDict[str, str]") -> "Settings":
         """Read a form.
 
         Raises:
