@@ -1,5 +1,6 @@
 """Options that more than one command has, each told once."""
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,7 +47,10 @@ counts_option: Decorator = click.option(
 )
 
 seed_option: Decorator = click.option(
-    "--seed", type=click.IntRange(0), help="Makes nonces and draws repeatable. By default a random one."
+    "--seed",
+    type=click.IntRange(0),
+    default=lambda: secrets.randbits(32),
+    help="Makes nonces and draws repeatable. By default a random one.",
 )
 
 

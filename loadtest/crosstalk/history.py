@@ -35,6 +35,9 @@ from crosstalk.checker import (
 from crosstalk.checker.records import record as record_of
 from crosstalk.reply import Reply
 
+HISTORY = "history.jsonl.gz"
+"""A history's name where nobody gave it one."""
+
 LEVEL = 1
 """Of gzip's compression: a history shrinks to a tenth at the first level, and the load shares the cores."""
 
@@ -307,7 +310,7 @@ def spooled(path: Path | None) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="crosstalk-") as folder:
-        yield Path(folder) / "history.jsonl.gz"
+        yield Path(folder) / HISTORY
 
 
 def read(path: Path) -> Iterator[Record]:

@@ -45,6 +45,15 @@ MATRIX_PAUSE = 8
 RACE_REQUESTS = 200
 """Requests of each cell of a race: as many as one can look at."""
 
+RACE_MOST_REQUESTS = 2_000
+"""Requests of each cell of a race, at most: more is for ``crosstalk prove``, and nobody looks at each."""
+
+RACE_MOST_AT_ONCE = 500
+"""Of these, at the same time, at most."""
+
+RACE_MOST_CELLS = 2
+"""Cells that are raced side by side, at most, beside a control."""
+
 RACE_HOPS = 3
 """Switches in each request of a race."""
 

@@ -1,7 +1,6 @@
 """``crosstalk prove``: the command."""
 
 import math
-import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -24,15 +23,13 @@ from crosstalk.arguments import (
 )
 from crosstalk.checker import Tally
 from crosstalk.endings import told_in_a_line
+from crosstalk.history import HISTORY
 from crosstalk.interrupts import interruptible
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.proof import Part, Settings
 from crosstalk.prove import UnknownStrategy, run
 from crosstalk.report import picture, show, write
 from crosstalk.site import CannotRun
-
-HISTORY = "history.jsonl.gz"
-"""The history's name in the folder of a report."""
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines of progress where no terminal can redraw one."""
@@ -84,7 +81,7 @@ def _finite(_ctx: click.Context, param: click.Parameter, value: float) -> float:
     help="Keep every request in FILE, for `crosstalk check FILE`.",
 )
 def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float, floor: int,
-          strategies: tuple[str, ...], hops: int, pause: int, seed: int | None, folder: Path | None,
+          strategies: tuple[str, ...], hops: int, pause: int, seed: int, folder: Path | None,
           history_file: Path | None) -> None:  # fmt: skip
     """Prove that requests stay apart, with known-broken strategies caught in the same run.
 
@@ -117,7 +114,7 @@ def prove(host: str | None, counts: tuple[str, ...], users: int, duration: float
         duration=duration,
         min_requests=floor,
         strategies=tuple(dict.fromkeys(strategies)),
-        seed=secrets.randbits(32) if seed is None else seed,
+        seed=seed,
         hops=hops,
         pause=pause,
         history=history_file,

@@ -16,6 +16,7 @@ from crosstalk.checker.evidence import rows
 from crosstalk.checker.statistics import clopper_pearson, exact_bound, log10_unseen, rule_of_three
 from crosstalk.files import write_whole
 from crosstalk.proof import Part, parts_of
+from crosstalk.terminal import in_colour, widen
 from crosstalk.text import printable
 
 SCHEMA = 1
@@ -23,15 +24,6 @@ SCHEMA = 1
 
 ROLES = ("control", "observed", "variant", "subject")
 """The order of the table."""
-
-_STYLES = {
-    Verdict.ISOLATED: "bold green",
-    Verdict.CROSS_TALK: "bold red",
-    Verdict.LEAK: "bold magenta",
-    Verdict.BLIND: "bold yellow",
-    Verdict.INCONCLUSIVE: "bold yellow",
-}
-
 
 _COUNTS = (
     "requests",
@@ -51,9 +43,7 @@ def show(checked: Checked, console: Console) -> None:
     table = _table(checked)
     sentences = (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked))
     lines = [printable(line) for line in sentences]
-    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
-    wide = console.measure(table, options=console.options.update(width=1000)).maximum
-    console.width = max(console.width, wide, *map(len, lines))
+    widen(console, [table], lines)
     console.print(table)
     for line in lines:
         console.print(line, highlight=False, markup=False)
@@ -64,7 +54,7 @@ def show(checked: Checked, console: Console) -> None:
             console.print(_example(name, witness), highlight=False)
     verdict = checked.finding.verdict
     console.print()
-    console.print(Text.assemble("verdict: ", (verdict.value, _STYLES[verdict])))
+    console.print(Text.assemble("verdict: ", in_colour(verdict)))
     for reason in checked.finding.reasons:
         console.print(f"  {printable(reason)}", highlight=False, markup=False)
     if verdict is Verdict.ISOLATED:
@@ -106,7 +96,7 @@ def _add_row(table: Table, checked: Checked, name: str) -> None:
         f"{tally.checks[Check.TORN]:,}",
         f"{tally.peak_in_flight:,}",
         f"{len(tally.threads):,}",
-        Text(verdict.value, style=_STYLES[verdict]),
+        in_colour(verdict),
     )
 
 

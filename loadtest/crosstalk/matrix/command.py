@@ -1,7 +1,6 @@
 """``crosstalk matrix``: the command."""
 
 import json
-import secrets
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from crosstalk.arguments import (
 )
 from crosstalk.checker import Checked, Finding
 from crosstalk.endings import told_in_a_line
+from crosstalk.history import HISTORY
 from crosstalk.interrupts import interruptible
 from crosstalk.matrix import report, results, show
 from crosstalk.matrix.plan import NothingChosen
@@ -32,9 +32,6 @@ from crosstalk.matrix.run import Settings, run
 from crosstalk.matrix.verdict import judge
 from crosstalk.preflight import CANNOT_RUN, check_descriptors, check_writable
 from crosstalk.site import CannotRun
-
-HISTORY = "history.jsonl.gz"
-"""The history's name in the folder of a report; of a run that adds to one, with a number."""
 
 MOST_CELLS = 11
 """Cells of one hazard, which are loaded at once: the strategies, broken, and fixed."""
@@ -59,7 +56,7 @@ MOST_CELLS = 11
 @pause_option(options.MATRIX_PAUSE, least=1)
 @seed_option
 @report_option("matrix.html, matrix.json, matrix.md, matrix.junit.xml and history.jsonl.gz")
-def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
+def matrix(folder: Path | None, seed: int, **options: Any) -> None:
     """Measure every strategy in every hazard, and each hazard broken and fixed.
 
     Each cell is loaded by Locust over real sockets and judged by what its replies show.
@@ -80,7 +77,7 @@ def matrix(folder: Path | None, seed: int | None, **options: Any) -> None:
     check_descriptors(options["users"] * MOST_CELLS)
     settings = Settings(
         **options,
-        seed=secrets.randbits(32) if seed is None else seed,
+        seed=seed,
         history=None if folder is None else folder / HISTORY,
     )
     earlier = _earlier(folder, settings)

@@ -8,6 +8,7 @@ from rich.text import Text
 from crosstalk.checker import Finding, Outcome, Verdict
 from crosstalk.matrix.listing import VARIANTS
 from crosstalk.matrix.results import CellResult, Results
+from crosstalk.terminal import in_colour, widen
 
 STYLES = {
     Outcome.ISOLATED.value: "green",
@@ -30,12 +31,6 @@ NOT_APPLICABLE = "·"
 
 NOT_MEASURED = " "
 
-_VERDICT_STYLES = {
-    Verdict.ISOLATED: "bold green",
-    Verdict.CROSS_TALK: "bold red",
-    Verdict.LEAK: "bold magenta",
-}
-
 
 def mark(cell: CellResult) -> str:
     """Say in a word what came of a cell; for cross-talk, in which share of its requests."""
@@ -54,11 +49,7 @@ def share(rate: float) -> str:
 def show(results: Results, finding: Finding, console: Console) -> None:
     """Print strategies by hazards, then the variants, then the verdict and every surprise."""
     tables = [table for table in (_strategies(results), _variants(results)) if table.row_count]
-    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
-    widest = max(
-        console.measure(table, options=console.options.update(width=1000)).maximum for table in tables
-    )
-    console.width = max(console.width, widest)
+    widen(console, tables)
     for table in tables:
         console.print(table)
     console.print(_LEGEND, style="dim")
@@ -68,8 +59,7 @@ def show(results: Results, finding: Finding, console: Console) -> None:
         f" seed {results.seed}",
         highlight=False,
     )
-    style = _VERDICT_STYLES.get(finding.verdict, "bold yellow")
-    console.print(Text.assemble("verdict: ", (finding.verdict.value, style)))
+    console.print(Text.assemble("verdict: ", in_colour(finding.verdict)))
     for reason in finding.reasons:
         console.print(f"  {reason}", highlight=False, markup=False)
     if finding.verdict is Verdict.ISOLATED:

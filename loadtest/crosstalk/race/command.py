@@ -2,7 +2,6 @@
 
 import gc
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,15 +21,6 @@ from crosstalk.race.plan import CannotRace
 from crosstalk.race.spectator import Settings
 from crosstalk.site import CannotRun
 
-MOST_REQUESTS = 2_000
-"""Requests of each cell, at most: more than that is for `crosstalk prove`, and nobody looks at each."""
-
-MOST_AT_ONCE = 500
-"""Of these, at the same time, at most."""
-
-MOST_CELLS = 2
-"""Cells that are raced side by side, at most, beside a control."""
-
 
 @click.command()
 @click.option("--host", required=True, metavar="URL", help="A running server, such as http://127.0.0.1:8000.")
@@ -44,14 +34,14 @@ MOST_CELLS = 2
 )
 @click.option(
     "--requests",
-    type=click.IntRange(1, MOST_REQUESTS),
+    type=click.IntRange(1, options.RACE_MOST_REQUESTS),
     default=options.RACE_REQUESTS,
     show_default=True,
     help="Requests of each cell: exactly as many are sent.",
 )
 @click.option(
     "--at-once",
-    type=click.IntRange(1, MOST_AT_ONCE),
+    type=click.IntRange(1, options.RACE_MOST_AT_ONCE),
     help="Requests of each cell at the same time. By default a quarter of them, and two at least.",
 )
 @hops_option(options.RACE_HOPS, most=options.RACE_MOST_HOPS)
@@ -63,7 +53,7 @@ MOST_CELLS = 2
     help="Write lines of JSON, each as soon as it is known, for another program. "
     "The race ends when its standard input does.",
 )
-def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> None:
+def race(lines: bool, at_once: int | None, **given: Any) -> None:
     """Race one or two strategies in a hazard, request by request.
 
     Where none of them is known to be broken, the broken variant is raced beside them: what holds
@@ -80,14 +70,16 @@ def race(seed: int | None, lines: bool, at_once: int | None, **given: Any) -> No
       2    wrong usage
       130  interrupted
     """  # noqa: D301 - click wants the backspace character itself
-    if len(given["cells"]) > MOST_CELLS:
-        raise click.BadParameter(f"at most {MOST_CELLS} are raced side by side", param_hint="--cell")
+    if len(given["cells"]) > options.RACE_MOST_CELLS:
+        raise click.BadParameter(
+            f"at most {options.RACE_MOST_CELLS} are raced side by side", param_hint="--cell"
+        )
     requests = given["requests"]
-    at_once = at_once or min(max(2, requests // 4), MOST_AT_ONCE, requests)
+    at_once = at_once or min(max(2, requests // 4), options.RACE_MOST_AT_ONCE, requests)
     if at_once > requests:
         raise click.BadParameter(f"at most as many as there are requests, {requests}", param_hint="--at-once")
-    check_descriptors(at_once * (MOST_CELLS + 1))
-    settings = Settings(seed=secrets.randbits(32) if seed is None else seed, at_once=at_once, **given)
+    check_descriptors(at_once * (options.RACE_MOST_CELLS + 1))
+    settings = Settings(at_once=at_once, **given)
     with told_in_a_line(CannotRun), interruptible():
         code = _in_lines(settings) if lines else _for_a_person(settings)
     # All that Locust is made of would be looked through once more for what can be freed.

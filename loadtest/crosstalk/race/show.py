@@ -11,12 +11,7 @@ from crosstalk.race.plan import Race
 from crosstalk.race.run import run
 from crosstalk.race.spectator import Result, Settings, Spectator
 from crosstalk.race.verdict import Raced
-
-_STYLES = {
-    Verdict.ISOLATED: "bold green",
-    Verdict.CROSS_TALK: "bold red",
-    Verdict.LEAK: "bold magenta",
-}
+from crosstalk.terminal import in_colour, widen
 
 _SHOWN = (Kind.FOREIGN, Kind.TORN, Kind.STALE, Kind.MISSING)
 
@@ -76,14 +71,11 @@ def watch(settings: Settings) -> Verdict:
 def show(result: Result, settings: Settings, console: Console) -> None:
     """Print a line for each cell, and what its verdict rests on."""
     table = _table(result)
-    # Whole lines, which a file takes and a narrow terminal wraps, instead of cut numbers.
-    widest = console.measure(table, options=console.options.update(width=1000)).maximum
-    console.width = max(console.width, widest)
+    widen(console, [table])
     console.print(table)
     for key, raced in result.raced.items():
-        style = _STYLES.get(raced.verdict, "bold yellow")
         role = " (known to be broken)" if raced.entry.is_control else ""
-        console.print(Text.assemble(f"{key}{role}: ", (raced.verdict.value, style)))
+        console.print(Text.assemble(f"{key}{role}: ", in_colour(raced.verdict)))
         for reason in raced.reasons:
             console.print(f"  {reason}", highlight=False, markup=False)
     console.print(f"{result.seconds:.1f} s of load, seed {settings.seed}", highlight=False)

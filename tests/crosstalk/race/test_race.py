@@ -57,6 +57,7 @@ def test_what_is_broken_reads_nonces_of_others_and_what_holds_its_own(demonstrat
     assert verdicts["shared-object/local"]["verdict"] == "ISOLATED"
     assert verdicts["shared-object/local"]["checks"] == {"own": 48, "foreign": 0, "torn": 0, "missing": 0}
     assert not verdicts["shared-object/local"]["control"]
+    assert {key for key, verdict in verdicts.items() if verdict["caught"]} == {"shared-object/shared-object"}
     broken = verdicts["shared-object/shared-object"]
     assert (broken["verdict"], broken["outcome"], broken["control"]) == ("CROSS-TALK", "cross-talk", True)
     assert broken["cross_talk"] == len(caught)
