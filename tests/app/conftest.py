@@ -120,8 +120,6 @@ def shop(app: App, ended: list[str]) -> App:
 @pytest.fixture(autouse=True)
 def balanced() -> Iterator[None]:
     """Every test pops what it pushes, whatever goes wrong in it."""
-    request_open = counts.request_pushed - counts.request_popped
-    app_open = counts.app_pushed - counts.app_popped
+    request_open, app_open = counts.requests, counts.apps
     yield
-    assert counts.request_pushed - counts.request_popped == request_open
-    assert counts.app_pushed - counts.app_popped == app_open
+    assert (counts.requests, counts.apps) == (request_open, app_open)

@@ -25,6 +25,16 @@ class Counts:
     app_pushed: int = 0
     app_popped: int = 0
 
+    @property
+    def requests(self) -> int:
+        """Request contexts that are pushed now."""
+        return self.request_pushed - self.request_popped
+
+    @property
+    def apps(self) -> int:
+        """Application contexts that are pushed now."""
+        return self.app_pushed - self.app_popped
+
 
 counts = Counts()
 """Those of the whole process; each App has its own besides."""

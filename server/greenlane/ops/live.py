@@ -138,10 +138,7 @@ class Live:
             "greenlets": self._count_greenlets(now),
             "native_threads": native_threads(),
             "connections": ops.connections,
-            "contexts": {
-                "request": ops.counts.request_pushed - ops.counts.request_popped,
-                "application": ops.counts.app_pushed - ops.counts.app_popped,
-            },
+            "contexts": {"request": ops.counts.requests, "application": ops.counts.apps},
             "entries": {name: len(local.__storage__) for name, local in ops.locals.items()},
             "switches_per_second": None if rate is None else round(rate),
             "loop_delay_ms": None if delay is None else round(delay * 1000, 1),
