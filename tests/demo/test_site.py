@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         "/static/lanes.svg",
     ],
 )
-def test_security_headers_go_out_with_everything(client: "ClosingClient", path: str) -> None:
+def test_security_headers_go_out_with_all_that_the_app_answers(client: "ClosingClient", path: str) -> None:
     headers = client.get(path).headers
     (policy,) = headers.getlist("Content-Security-Policy")
     assert policy == (

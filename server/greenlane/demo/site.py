@@ -34,7 +34,8 @@ _POLICY: Final = {
     "frame-ancestors": "'none'",
 }
 
-#: Sent with every reply. Everything a page needs comes from this server, and no page has code in it.
+#: Sent with every reply of the App. Everything a page needs comes from this server, and no page has code
+#: in it. What ``Ops`` answers is for programs, and says itself that it is not to be taken for a page.
 SECURITY_HEADERS: Final = (
     # https://www.w3.org/TR/CSP3/
     ("Content-Security-Policy", "; ".join(f"{name} {value}" for name, value in _POLICY.items())),
@@ -93,7 +94,7 @@ def _mount_notes(app: App, ops: Ops, url: str | None) -> None:
 
 
 def _with_security_headers(app: "WSGIApplication") -> "WSGIApplication":
-    """Wrap ``app`` so that :data:`SECURITY_HEADERS` go out with every reply, static files included."""
+    """Wrap ``app`` so that :data:`SECURITY_HEADERS` go out with all its replies."""
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:

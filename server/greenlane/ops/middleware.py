@@ -42,6 +42,7 @@ class Ops:
         locals: more locals to watch, by the name they are reported under. The
             two stacks of `greenlane.app` are always watched, as `request_stack`
             and `app_stack`.
+        counts: whose contexts it tells of: by default those of the whole process.
 
     Attributes:
         requests: how many requests reached the application.

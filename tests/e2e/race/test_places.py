@@ -93,12 +93,14 @@ def test_where_two_processes_share_an_address_a_race_stays_in_the_one_that_was_a
         shared = {"environ": {"SECRET_KEY": "tests"}, "pass_fds": (number,)}
         process, _other = (run("--fd", str(number), **shared) for _ in range(2))
 
-        def served_by() -> str:
-            _status, reply = process.get("/probe/local?nonce=a", {"Connection": "close"})
-            return str(json.loads(reply)["process"])
+        seen = set()
 
-        seen: set[str] = set()
-        wait_until(lambda: seen.add(served_by()) or len(seen) == 2, "both have served")
+        def both_seen() -> bool:
+            _status, reply = process.get("/probe/local?nonce=a", {"Connection": "close"})
+            seen.add(json.loads(reply)["process"])
+            return len(seen) == 2
+
+        wait_until(both_seen, "both have served")
         lines = a_visitor.of(process).race(quick)
     raced = {line["process"] for line in lines if line["kind"] == "request"}
     assert len(raced) == 1
