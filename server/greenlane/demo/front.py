@@ -11,6 +11,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from greenlane.app import App, request
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Hazard
+from greenlane.demo.hazards.mount import VARIANTS
+from greenlane.demo.orders.programs import PROGRAMS
 from greenlane.demo.pages import html_response, not_stored, render
 from greenlane.demo.parameters import LIMITS
 from greenlane.demo.race import RacePage
@@ -20,11 +22,11 @@ from greenlane.demo.race.source import source_of
 from greenlane.demo.strategies import STRATEGIES
 from greenlane.demo.tokens import form_token
 
-#: The roles as the front page shows them.
+#: The roles as the front page shows them: title, meaning, and the rest of it where there is room.
 ROLES: Final = (
-    ("subject", "Subjects", "must hold, always"),
-    ("observed", "Observed", "hold at a switch, fail when a connection is kept alive"),
-    ("control", "Controls", "known to be broken: a proof that does not catch them is blind"),
+    ("subject", "Subjects", "must hold", ", always"),
+    ("observed", "Observed", "for comparison", ": hold at a switch, fail when a connection is kept alive"),
+    ("control", "Controls", "known to be broken", ": a proof that does not catch them is blind"),
 )
 
 
@@ -94,14 +96,16 @@ class FrontPage:
                     "name": role,
                     "title": title,
                     "meaning": meaning,
+                    "rest": rest,
                     "strategies": [each for each in STRATEGIES if each.role == role],
                 }
-                for role, title, meaning in ROLES
+                for role, title, meaning, rest in ROLES
             ],
             steps=[replace(step, commands=step.commands.format(host=host_url)) for step in STEPS],
             hazards=HAZARDS,
             limits=LIMITS,
             race=_race(),
+            programs=PROGRAMS.values(),
             last=self._races.last,
         )
         return not_stored(html_response(page))
@@ -113,6 +117,8 @@ def _race() -> dict[str, Any]:
     return {
         "limits": RACE_LIMITS,
         "defaults": DEFAULTS,
+        "variants": VARIANTS,
+        "note": first.summary,
         "hazards": [(hazard, _unavailable(hazard)) for hazard in HAZARDS],
         "sources": [(name, source_of(first, name)) for name in (DEFAULTS["strategy"], DEFAULTS["beside"])],
     }
@@ -121,5 +127,5 @@ def _race() -> dict[str, Any]:
 def _unavailable(hazard: Hazard) -> list[str]:
     """Return the names that cannot be raced in ``hazard``."""
     offered = choices(hazard)
-    names = [strategy.name for strategy in STRATEGIES] + ["broken", "fixed"]
+    names = [*(strategy.name for strategy in STRATEGIES), *VARIANTS]
     return [name for name in names if offered.get(name, "not offered")]

@@ -1,7 +1,5 @@
 """The views of every order: the document as it is, and a table of it."""
 
-from pathlib import Path
-
 import pytest
 from werkzeug.test import Client
 
@@ -10,8 +8,6 @@ from greenlane.demo.orders import OrdersPage
 from greenlane.demo.orders.document import document
 from greenlane.demo.orders.process import Documents
 from greenlane.demo.orders.programs import PROGRAMS
-
-TEMPLATES = Path(__file__).parents[3] / "server/greenlane/demo/templates"
 
 
 def client_of(documents: Documents | None = None) -> Client:
@@ -71,12 +67,3 @@ def test_what_cannot_be_made_is_said(path: str) -> None:
     assert response.status_code == 503
     assert response.headers["Cache-Control"] == "no-store"
     assert "did not start: No such file or directory" in response.text
-
-
-def test_the_page_offers_each_program() -> None:
-    """The partial has no code beside it, so it names the programs itself."""
-    partial = (TEMPLATES / "orders.html").read_text()
-    for program in PROGRAMS.values():
-        assert f'value="{program.name}"' in partial
-        assert program.title in partial
-        assert f"/orders/{program.name}" in partial

@@ -14,7 +14,7 @@ from greenlane.app import App, Response, request
 from greenlane.demo.orders.explorer import EMPTY
 from greenlane.demo.orders.process import Documents, NotComputed
 from greenlane.demo.orders.programs import PROGRAMS
-from greenlane.demo.pages import error_response, render
+from greenlane.demo.pages import error_response, html_response, render
 
 
 class OrdersPage:
@@ -55,7 +55,7 @@ class OrdersPage:
         whole = json.loads(document)
         rows = [strategy | {"failing": failing_order(whole, strategy)} for strategy in whole["strategies"]]
         page = render("orders_table.html", whole=whole, strategies=rows, programs=PROGRAMS.values())
-        return Response(page, content_type="text/html; charset=utf-8")
+        return html_response(page)
 
 
 def failing_order(document: dict[str, Any], strategy: dict[str, Any]) -> list[str]:
