@@ -13,7 +13,7 @@ from greenlane.app import App
 from greenlane.demo.database import open_database, told_in_a_line
 from greenlane.demo.front import FrontPage
 from greenlane.demo.notes import NotesPage
-from greenlane.demo.orders import OrdersPage
+from greenlane.demo.orders.page import OrdersPage
 from greenlane.demo.probing import with_probes
 from greenlane.demo.race import RacePage
 from greenlane.ops import Ops

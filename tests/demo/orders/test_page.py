@@ -4,8 +4,8 @@ import pytest
 from werkzeug.test import Client
 
 from greenlane.app import App
-from greenlane.demo.orders import OrdersPage
 from greenlane.demo.orders.document import document
+from greenlane.demo.orders.page import OrdersPage
 from greenlane.demo.orders.process import Documents
 from greenlane.demo.orders.programs import PROGRAMS
 

@@ -1,6 +1,6 @@
 """The views of every order: the document that the page draws, and a table for those without scripts.
 
-Must not import the site, which mounts these.
+Must not import the explorer, which a process of its own has, or the site, which mounts these.
 """
 
 import json
@@ -11,7 +11,6 @@ from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from greenlane.app import App, Response, request
-from greenlane.demo.orders.explorer import EMPTY
 from greenlane.demo.orders.process import Documents, NotComputed
 from greenlane.demo.orders.programs import PROGRAMS
 from greenlane.demo.pages import error_response, html_response, render
@@ -90,7 +89,8 @@ def _in_words(document: dict[str, Any], order: str, results: list[Any]) -> Itera
 
 def _found(fields: str) -> str:
     """Return in words what a request found before it wrote, which is stale if it is anything."""
-    return _whose(fields) if fields == EMPTY else f"{_whose(fields)}: stale"
+    found = _whose(fields)
+    return found if found == "nothing" else f"{found}: stale"
 
 
 def _whose(fields: str) -> str:
