@@ -4,6 +4,7 @@ Must not import the views or the site: they are given these.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,6 +31,12 @@ def render(template: str, **values: object) -> str:
     return _TEMPLATES.get_template(template).render(root=request.root_path, **values)
 
 
+def streamed(template: str, **values: object) -> Iterator[bytes]:
+    """Render a template as :func:`render` does, piece by piece, as fast as what it iterates over comes."""
+    pieces = _TEMPLATES.get_template(template).generate(root=request.root_path, **values)
+    return (piece.encode() for piece in pieces)
+
+
 def wants_json() -> bool:
     """Whether the request is for JSON: by its path, or because it prefers JSON, or lines of it, to HTML."""
     path = request.path
@@ -44,8 +51,8 @@ def json_response(document: object, status: int = 200) -> Response:
     return Response(json.dumps(document) + "\n", status=status, content_type="application/json")
 
 
-def html_response(page: str) -> Response:
-    """Make a response of a page."""
+def html_response(page: str | Iterable[bytes]) -> Response:
+    """Make a response of a page, or of its pieces."""
     return Response(page, content_type="text/html; charset=utf-8")
 
 
@@ -69,6 +76,5 @@ def error_response(error: HTTPException, **details: object) -> BaseResponse:
         response.content_type = "application/json"
     else:
         page = render("error.html", code=error.code, name=error.name, description=error.description)
-        response.set_data(page)
-        response.content_type = "text/html; charset=utf-8"
+        response.set_data(page)  # which is what an HTTPException's response is of by itself
     return not_stored(response)

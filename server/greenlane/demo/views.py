@@ -7,7 +7,7 @@ Must not import the site, which mounts these.
 
 from collections.abc import Mapping
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from greenlane.app import App, abort, request
@@ -64,4 +64,4 @@ class Views:
 
     def parameter_error(self, error: ParameterError) -> BaseResponse:
         """Say which parameter is wrong, and why."""
-        return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
+        return error_response(BadRequest(str(error)), parameter=error.parameter)

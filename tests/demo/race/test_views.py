@@ -1,13 +1,18 @@
-"""The views of a race, as far as none is run: how one is refused, and the source of what can be raced."""
+"""The views of a race: how one is answered or refused, and the source of what can be raced. None is run."""
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from greenlane.app import App
 from greenlane.demo.hazards import HAZARDS
+from greenlane.demo.pages import streamed
 from greenlane.demo.race import views
+from greenlane.demo.race.load import Line
+from greenlane.demo.race.results import Results
 from greenlane.demo.race.settings import DEFAULTS, Settings, choices
 from greenlane.demo.race.source import source_of
 
@@ -99,6 +104,92 @@ def test_it_is_started_by_post_alone(client: "ClosingClient", method: str) -> No
     response = client.open("/race", method=method)
     assert response.status_code == 405
     assert "POST" in response.headers["Allow"]
+
+
+# In which way it is answered
+
+
+ACCEPTED = [
+    (LINES, LINES),
+    ("application/json", LINES),
+    ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
+    ("*/*", "text/html; charset=utf-8"),
+    ("", "text/html; charset=utf-8"),
+]
+
+
+class Ended:
+    """A race that has only an end."""
+
+    def __init__(self, settings: Settings, _ops: object) -> None:
+        self.results = Results(settings)
+
+    def lines(self) -> Iterator[Line]:
+        yield {"kind": "error", "message": "It was <none>."}
+
+
+@pytest.mark.parametrize(("accept", "kind"), ACCEPTED)
+def test_it_is_answered_and_refused_in_the_same_way(
+    client: "ClosingClient", token: str, monkeypatch: pytest.MonkeyPatch, accept: str, kind: str
+) -> None:
+    monkeypatch.setattr(views, "Race", Ended)
+    response = post(client, accept, token=token)
+    assert (response.status_code, response.content_type) == (200, kind)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert ("<!doctype html>" in response.get_data(as_text=True)) == (kind != LINES)
+    refused = post(client, accept, token=token, hops="17")
+    assert refused.status_code == 400
+    assert (refused.content_type == "application/json") == (kind == LINES)
+    assert refused.headers["Cache-Control"] == "no-store"
+
+
+def tick(elapsed: float, finished: int = 0) -> Line:
+    return {"kind": "tick", "elapsed": elapsed, "finished": finished, "in_flight": 20}
+
+
+def page(*lines: Line, mounted: str = "") -> tuple[str, list[str]]:
+    """Return what the page of a race says before its first line, and after each."""
+    said: list[list[str]] = [[]]
+
+    def told() -> Iterator[Line]:
+        for line in lines:
+            said.append([])
+            yield line
+
+    with App("tests").test_request_context("/race", base_url=f"http://localhost{mounted}"):
+        pieces = streamed("racing.html", lines=told())
+    for piece in pieces:  # when the request's context has gone
+        said[-1].append(piece.decode())
+    before, *after = ("".join(each) for each in said)
+    return before, after
+
+
+def test_the_page_goes_on_while_the_race_does() -> None:
+    """So that whoever has gone is noticed at each tick, and whoever reads hears of it each second."""
+    before, (_, early, later, soon, end) = page(
+        {"kind": "begin"}, tick(0.9), tick(1.1, 1_234), tick(1.3), {"kind": "end"}
+    )
+    assert "<h1>The race is running</h1>" in before
+    assert "<li>" not in early
+    assert "<!--" in early
+    assert "<li>1 s: 1,234 requests finished, 20 in flight</li>" in later
+    assert "<li>" not in soon
+    assert "<!--" in soon
+    assert end.rstrip().endswith("</html>")
+
+
+def test_it_leads_to_the_results_when_the_race_has_ended() -> None:
+    _, (end,) = page({"kind": "end"}, mounted="/below")
+    assert '<meta http-equiv="refresh" content="0; url=/below/#race">' in end
+    assert '<a href="/below/#race">To the results</a>' in end
+    assert "alert" not in end
+
+
+def test_it_stays_when_the_race_has_no_results() -> None:
+    _, (end,) = page({"kind": "error", "message": "It was <none>."}, mounted="/below")
+    assert '<p role="alert">It was &lt;none&gt;.</p>' in end
+    assert '<a href="/below/#race">Back to the page</a>' in end
+    assert "refresh" not in end
 
 
 # What is refused

@@ -8,10 +8,11 @@ the lanes are recorded where the requests are served; nothing here knows which s
 - :mod:`~greenlane.demo.race.load`: the program that sends the requests
 - :mod:`~greenlane.demo.race.recorder`: what each request did
 - :mod:`~greenlane.demo.race.story`: what that means, in words
+- :mod:`~greenlane.demo.race.results`: what came of it, kept for whoever opens the page after it
+- :mod:`~greenlane.demo.race.source`: the source of what is raced
 - :mod:`~greenlane.demo.race.run`: one race, as lines
 - :mod:`~greenlane.demo.race.feed`: these lines, for whoever reads them, or does not
-- :mod:`~greenlane.demo.race.waiting`: the same, as a page for those without scripts
-- :mod:`~greenlane.demo.race.views`: how it is started, and the source of what is raced
+- :mod:`~greenlane.demo.race.views`: how it is started, and answered in lines or by a page
 """
 
 from greenlane.demo.race.views import RacePage

@@ -4,10 +4,10 @@ Must not import the site, which mounts these.
 """
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
 
-from werkzeug.exceptions import BadRequest, Conflict, NotFound
+from werkzeug.exceptions import Conflict, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 from werkzeug.wsgi import ClosingIterator
 
@@ -20,16 +20,15 @@ from greenlane.demo.pages import (
     json_response,
     not_stored,
     render,
+    streamed,
     wants_json,
 )
-from greenlane.demo.parameters import ParameterError
 from greenlane.demo.race.feed import Feed
 from greenlane.demo.race.load import Line
 from greenlane.demo.race.results import Results
 from greenlane.demo.race.run import Race
 from greenlane.demo.race.settings import Settings, choices
 from greenlane.demo.race.source import source_of
-from greenlane.demo.race.waiting import waiting
 from greenlane.demo.tokens import check_token
 from greenlane.ops import Ops
 
@@ -56,22 +55,23 @@ class RacePage:
         app.add_url_rule("/source/<hazard>/<name>", "source", self.source)
 
     def start(self) -> BaseResponse:
-        """Run a race, and answer while it runs: in lines, or by a page, as the request prefers."""
+        """Run a race, and answer while it runs: in lines, or by a page, as the request prefers.
+
+        Raises:
+            ParameterError: a field of the form is wrong.
+
+        """
         check_token()
-        try:
-            settings = Settings.of(request.form)
-        except ParameterError as error:
-            return _refused(error)
+        settings = Settings.of(request.form)
         if self._running is not None and not self._running.over:
             return _busy()
         feed = self._running = Feed(self._lines(Race(settings, self._ops)))
-        if request.accept_mimetypes.best_match((LINES, "text/html")) == LINES:
-            pieces: Iterator[str]
-            kind, pieces = LINES, (_encoded(line) for line in feed)
-        else:
-            kind, pieces = "text/html; charset=utf-8", waiting(feed)
-        body = ClosingIterator((piece.encode() for piece in pieces), feed.close)
-        return not_stored(Response(body, content_type=kind))
+        if wants_json():
+            lines = map(_encoded, feed)
+            return not_stored(Response(_closing(lines, feed), content_type=LINES))
+        # It goes on while the race does, so that whoever has gone is noticed here as well.
+        page = streamed("racing.html", lines=feed)
+        return not_stored(html_response(_closing(page, feed)))
 
     def source(self, hazard: str, name: str) -> BaseResponse:
         """Show the source of a strategy or a variant."""
@@ -89,14 +89,12 @@ class RacePage:
             self.last = race.results
 
 
-def _encoded(line: Line) -> str:
-    return json.dumps(line, separators=(",", ":")) + "\n"
+def _encoded(line: Line) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
-def _refused(error: ParameterError) -> BaseResponse:
-    if wants_json():
-        return not_stored(json_response({"error": str(error), "parameter": error.parameter}, status=400))
-    return error_response(BadRequest(str(error)))
+def _closing(pieces: Iterable[bytes], feed: Feed) -> ClosingIterator:
+    return ClosingIterator(pieces, feed.close)
 
 
 def _busy() -> BaseResponse:
