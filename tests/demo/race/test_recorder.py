@@ -110,6 +110,14 @@ def test_who_wrote_and_released_is_known_by_cell_and_time(scene: "Scene") -> Non
     assert scene.recorder.writers("shared-object/none", 0, 100) == []
 
 
+def test_before_a_time_is_not_at_it(scene: "Scene") -> None:
+    a = scene.request("a", "local").began().wrote()
+    first, second = a.lane.at("wrote")
+    assert a.lane.at("wrote", before=first) == []
+    assert a.lane.at("wrote", before=second) == [first]
+    assert a.lane.at("wrote", before=second + 0.5) == [first, second]
+
+
 def test_who_wrote_a_nonce_is_known_from_then_on(scene: "Scene") -> None:
     a = scene.request("a", "local").began().wrote("first")
     (moment,) = a.lane.at("wrote")

@@ -75,9 +75,9 @@ class Lane:
             "events": self.events,
         }
 
-    def at(self, kind: str) -> list[float]:
-        """Return when all the events of one kind happened."""
-        return [event[0] for event in self.events if event[1] == kind]
+    def at(self, kind: str, before: float = math.inf) -> list[float]:
+        """Return when all the events of one kind happened, as far as that was before a time."""
+        return [event[0] for event in self.events if event[1] == kind and event[0] < before]
 
 
 Act = tuple[float, Lane]

@@ -81,7 +81,7 @@ def _stale(reader: Lane, event: Any, recorder: Recorder) -> Story:
         words += [" a nonce in its lane that nobody in this race wrote."]
         return Story((reader,), 0, tuple(words))
     other = others[0]
-    words += [" the nonce of ", other, f" in {_place(reader, 'its lane')}."]
+    words += [" the nonce of ", other, f" in {reader.keeps or 'its lane'}."]
     ended = [moment for moment in other.at("ended") if moment <= at]
     if other.served_by == reader.served_by:
         words += [
@@ -122,7 +122,7 @@ def _astray(reader: Lane, event: Any, recorder: Recorder) -> Story:
 
 def _emptied(reader: Lane, event: Any, releaser: Lane) -> Story:
     at, number = event[0], event[2]
-    moment = next(each for each in releaser.at("released") if each < at)
+    moment = releaser.at("released", before=at)[0]
     words: list[str | Lane] = [*_beginning(reader, at)]
     words += [f" At {_ms(moment)} ", releaser, " ended, and released the same place."]
     words += [f" Back again at {_ms(at)}, ", reader, " found nothing where its own nonce should be."]
@@ -154,7 +154,7 @@ def _own(reader: Lane, recorder: Recorder) -> Story:
 
 def _overwriter(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
     """Return who was the first to write over what ``reader`` had written: from then on it was gone."""
-    wrote = [moment for moment in reader.at("wrote") if moment < at]
+    wrote = reader.at("wrote", before=at)
     if not wrote or reader.keeps is None:
         return None
     writers = recorder.writers(reader.cell, wrote[-1], at)
@@ -163,11 +163,11 @@ def _overwriter(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
 
 def _releaser(reader: Lane, at: float, recorder: Recorder) -> Lane | None:
     """Return who emptied the place where ``reader`` had written: the first release after the last write."""
-    wrote = [moment for moment in reader.at("wrote") if moment < at]
+    wrote = reader.at("wrote", before=at)
     if not wrote or reader.keeps is None:
         return None
     writers = [lane for lane in recorder.writers(reader.cell, wrote[-1], at) if lane.keeps == reader.keeps]
-    last = max((each for lane in writers for each in lane.at("wrote") if each < at), default=wrote[-1])
+    last = max((each for lane in writers for each in lane.at("wrote", before=at)), default=wrote[-1])
     releasers = recorder.releasers(reader.cell, last, at)
     return next((lane for lane in releasers if lane.keeps == reader.keeps), None)
 
@@ -186,12 +186,12 @@ def _until_read(reader: Lane, others: tuple[Lane, ...], at: float) -> Iterator[s
 
 def _last_writes(lanes: tuple[Lane, ...], before: float) -> list[tuple[float, Lane]]:
     """Return when each of some lanes wrote last before a time."""
-    written = [(lane, [each for each in lane.at("wrote") if each < before]) for lane in lanes]
+    written = [(lane, lane.at("wrote", before=before)) for lane in lanes]
     return [(moments[-1], lane) for lane, moments in written if moments]
 
 
 def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:
-    wrote = [moment for moment in reader.at("wrote") if moment < before]
+    wrote = reader.at("wrote", before=before)
     if not wrote:
         yield reader
         yield " had written nothing yet."
@@ -200,7 +200,7 @@ def _beginning(reader: Lane, before: float) -> Iterator[str | Lane]:
     yield f"{_ms(wrote[-1])} "
     yield reader
     yield f" had {'written' if len(wrote) > 1 else 'begun to write'} its nonce{_into(reader)}"
-    away = [moment for moment in reader.at("away") if wrote[-1] <= moment < before]
+    away = [moment for moment in reader.at("away", before=before) if moment >= wrote[-1]]
     yield f", and switched away at {_ms(away[0])}." if away else "."
 
 
@@ -233,10 +233,6 @@ def _where(reader: Lane, other: Lane) -> str:
     if other.keeps is None:
         return ""
     return " into the same place" if other.keeps == reader.keeps else f" into {other.keeps}"
-
-
-def _place(lane: Lane, otherwise: str) -> str:
-    return lane.keeps or otherwise
 
 
 def _ms(milliseconds: float) -> str:
