@@ -11,7 +11,7 @@ from gevent.event import Event
 from greenlane.demo.keeper import FIELDS, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Kit, Report, Turns
-from greenlane.demo.strategies import Strategy, make_strategies
+from greenlane.demo.strategies import Stored, Strategy, make_strategies
 from greenlane.demo.switching import Switcher
 
 BOTH_EMPTY: Reading = dict.fromkeys(FIELDS)
@@ -215,6 +215,9 @@ class Fickle(Strategy):
 
     def release(self) -> None:
         self.steps.append("release")
+
+    def storage(self, greenlets: object = ()) -> Stored:
+        return {}
 
 
 def test_the_reply_is_what_was_read_and_not_what_was_asked() -> None:

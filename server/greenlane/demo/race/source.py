@@ -4,7 +4,6 @@ Must not import the views.
 """
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from greenlane.demo.strategies import STRATEGIES, Strategy
 _ROOT = Path(__file__).parents[3]
 
 #: What every strategy or variant is: tells nothing of the one at hand.
-_COMMON = frozenset({Strategy, Keeper, Kept, OfApp, Variant, object})
+_COMMON = frozenset({Strategy, Keeper, Kept, OfApp, Variant})
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,17 @@ class Piece:
 
 
 def source_of(hazard: Hazard, name: str) -> list[Piece]:
-    """Return the source of a strategy, or of a hazard's variant, with what it inherits, its own first."""
-    kind: type | None = next((each for each in STRATEGIES if each.name == name), None)
-    kind = kind or getattr(hazard, name)
-    return [_piece(each) for each in _own(kind) if each not in _COMMON]
+    """Return the source of a strategy, or of a hazard's variant, with what it inherits, its own first.
 
+    Args:
+        hazard: what is raced.
+        name: one of its :func:`~greenlane.demo.race.settings.choices`.
 
-def _own(kind: type | None) -> Iterator[type]:
-    if kind is not None:
-        yield from (each for each in kind.__mro__ if each.__module__.startswith("greenlane.demo"))
+    """
+    strategy: type | None = next((each for each in STRATEGIES if each.name == name), None)
+    kind: type = strategy or getattr(hazard, name)
+    ours = (each for each in kind.__mro__ if each.__module__.startswith("greenlane.demo"))
+    return [_piece(each) for each in ours if each not in _COMMON]
 
 
 @cache  # to find a class, inspect parses its whole module: some 10 ms, in which nobody else runs

@@ -1,9 +1,7 @@
 """The strategies: nine ways to keep request data, of which two hold and seven fail in their own way.
 
-Each is a small class that writes two fields, reads them back and can release them.
-A strategy never sees the nonce that it ought to hold: what it reads is what its
-storage holds, and nothing else. Data that is not there reads as None; any other
-error is the caller's to report.
+Each is a small class that writes two fields, reads them back and can release them:
+a :class:`~greenlane.demo.keeper.Keeper`, by whose rules it goes.
 
 - :mod:`~greenlane.demo.strategies.strategy`: what a strategy is
 - :mod:`~greenlane.demo.strategies.keeping`: ways of keeping that several have

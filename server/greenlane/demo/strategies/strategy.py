@@ -3,6 +3,7 @@
 Must not import any strategy, the probe or the site.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, TypeAlias, TypeVar
 
@@ -55,6 +56,7 @@ class Strategy(Keeper):
         """Return how much is open now: lanes with data, or contexts; None where that cannot be told."""
         return None
 
+    @abstractmethod
     def storage(self, greenlets: Iterable[greenlet] = ()) -> Stored:
         """Return everything that it holds now, by the name of its place; empty places are left out.
 
@@ -62,7 +64,6 @@ class Strategy(Keeper):
             greenlets: where to look, for a strategy that has no list of who uses it.
 
         """
-        return {}
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:
         """Return ``function`` as this strategy's own program would hand it to another greenlet.
