@@ -2,14 +2,23 @@
 // Rule: nothing is drawn here, and nothing told that the events do not show. Owners are indexes of lanes,
 // and -1 for a request that is not among them.
 
-const FIELDS = ['first', 'second'];
+/**
+ * What comes from `POST /race`, by greenlane/demo/race/run.py; `number`, of a lane's request, and `sentence`, of a
+ * story's words, are put in by race.js.
+ * @typedef {{id: number, cell: string, nonce: string, number: number|null, greenlet: string, keeps: string|null, events: EVENT[]}} LANE
+ * @typedef {[number, string, ...*]} EVENT - when, in milliseconds; what; and of what
+ * @typedef {{lanes: number[], checkpoint: number, sentence: string}} STORY
+ */
+
+/** The fields that every request writes to. */
+export const FIELDS = ['first', 'second'];
 
 /** What tells lanes apart beside colour, reader first. */
 export const LETTERS = 'ABC';
 
 /**
  * Name a lane's request.
- * @param {object|undefined} lane - a LANE; undefined: a request that is not among the lanes
+ * @param {LANE|undefined} lane - undefined: a request that is not among the lanes
  * @returns {string}
  */
 export function nameOf(lane) {
@@ -22,7 +31,7 @@ const switches = (lane) => lane.events.some(([, kind]) => kind === 'away');
 
 /**
  * When a lane's greenlet ran.
- * @param {object} lane - a LANE
+ * @param {LANE} lane
  * @returns {{from: number, to: number}[]} in milliseconds, in order, apart
  */
 export function runs(lane) {
@@ -45,7 +54,7 @@ export function runs(lane) {
 
 /**
  * Put the events of all lanes in one order, and say of each what it met.
- * @param {object[]} lanes - LANEs
+ * @param {LANE[]} lanes
  * @returns {{steps: object[], places: object[]}} steps: `at`, `lane` (index), `kind`, and by kind `times` (of switching
  *   away), `field` and `before` (owner of what it overwrote, null when that was nobody's or is not known),
  *   `emptied` (whether a release is known to have), or `checkpoint`, `error`, `values`, `owners` and `judged`.
@@ -167,8 +176,8 @@ function judge({ lane, kind, error }, owners) {
 /**
  * Find the read that a story is about, and what made it wrong.
  * @param {object[]} steps - of `retell`
- * @param {object[]} lanes - LANEs
- * @param {object} story - a STORY
+ * @param {LANE[]} lanes
+ * @param {STORY} story
  * @returns {{read: object|undefined, causes: object[], from: number}} `causes`: the writes by others that it got, or
  *   the release that left nothing; `from`: when it became interesting, in milliseconds
  */
@@ -201,7 +210,7 @@ export function touches(step) {
 /**
  * Say in words what a step did: the rest of a sentence that begins with its request's name.
  * @param {object} step - of `retell`
- * @param {object[]} lanes - LANEs
+ * @param {LANE[]} lanes
  * @returns {string}
  */
 export function words(step, lanes) {

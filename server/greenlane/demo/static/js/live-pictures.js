@@ -6,10 +6,12 @@ import { number } from './dom.js';
 const HEIGHT = 220;
 const FOOT = 20; // px below, for the axis
 const HEAD = 3; // px above the first lane, so that its name has room
-const MINUTE = 60_000;
 const GAP = 1_500; // ms: nobody watched in between
 const TICKS = ['10 ms', '100 ms', '1 s', '10 s', '100 s']; // ages, from left to right: one decade each
 const NAMED = 11; // px of a row that has room for a name
+
+/** What the picture of the history goes back, in milliseconds. */
+export const MINUTE = 60_000;
 
 /** The classes of ages, as a snapshot counts them. */
 export const AGES = ['under 10 ms', '10 to 100 ms', '0.1 to 1 s', '1 to 10 s', 'over 10 s'];

@@ -3,9 +3,8 @@
 // Rule: figures come from the stream as they are; nothing is counted here.
 
 import { count, element, number, say } from './dom.js';
-import { AGES, drawHistory, drawLanes, fit, settle } from './live-pictures.js';
+import { AGES, MINUTE, drawHistory, drawLanes, fit, settle } from './live-pictures.js';
 
-const MINUTE = 60_000;
 const SILENCE = 3_000; // ms without a snapshot: the server sends three a second
 
 const UNANSWERED = 'The server does not answer. Trying again…';
@@ -27,14 +26,14 @@ export function mount(root) {
   const stream = new Stream(root.dataset.url, view);
   let paused = false;
   let seen = false;
-  const settle = () => (seen && !paused && !document.hidden ? stream.open() : stream.close());
-  new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; settle(); }).observe(root);
-  document.addEventListener('visibilitychange', settle);
+  const openOrClose = () => (seen && !paused && !document.hidden ? stream.open() : stream.close());
+  new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; openOrClose(); }).observe(root);
+  document.addEventListener('visibilitychange', openOrClose);
   view.button.addEventListener('click', () => {
     paused = !paused;
     say(view.button, paused ? 'Go on' : 'Pause');
     view.state(paused ? 'Paused.' : '', paused);
-    settle();
+    openOrClose();
   });
 }
 

@@ -2,11 +2,11 @@
 // Rule: nothing is run or judged here: the document says it. It comes from /orders/PROGRAM.json.
 
 import { element, say } from './dom.js';
+import { FIELDS } from './lanes.js';
 
 const GOOD = '✓';
 const BAD = '✗';
 const EMPTY = '--'; // neither field is set
-const FIELDS = ['first', 'second'];
 const SPEED = 1200; // milliseconds that playing stays at an order
 
 const span = (name, ...children) => element('span', { class: name }, ...children);

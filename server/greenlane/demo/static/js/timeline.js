@@ -2,7 +2,7 @@
 // Rule: what is drawn comes from `lanes.js`; nothing here moves by itself, and all of it works by keyboard.
 
 import { element, svg, say } from './dom.js';
-import { LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
+import { FIELDS, LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
 import { chromeTrace, save, svgText } from './trace.js';
 
 const GUTTER = 52; // px, for letters and fields, left of what is to time
@@ -17,8 +17,8 @@ const drawn = new WeakMap();
 /**
  * Draw a story into a figure, and show it.
  * @param {HTMLElement} figure - what it held goes
- * @param {object[]} lanes - LANEs, the reader's first
- * @param {object} story - a STORY
+ * @param {LANE[]} lanes - the reader's first
+ * @param {STORY} story
  */
 export function draw(figure, lanes, story) {
   clear(figure);
@@ -234,7 +234,7 @@ function names({ top, name, place, lane }) {
 
 function placeRow(row, x, width) {
   const made = svg('g', { 'data-place': row.place.name });
-  ['first', 'second'].forEach((field, half) => {
+  FIELDS.forEach((field, half) => {
     const y = row.top + 18 + half * 18;
     made.append(svg('rect', { class: 'empty', x: 0, y, width, height: 16 }));
     for (const { from, to, owner, sure } of row.place[field]) {

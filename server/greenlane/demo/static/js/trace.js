@@ -1,7 +1,8 @@
 // What a timeline can be saved as: a Chrome trace, which Perfetto opens, and an SVG that stands alone.
 // Rule: a file needs nothing of the page, and holds no script.
 
-import { LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
+import { svg } from './dom.js';
+import { FIELDS, LETTERS, heart, nameOf, retell, runs, touches, words } from './lanes.js';
 
 const REQUESTS = 1; // pid
 const PLACES = 2; // pid
@@ -11,8 +12,8 @@ const PLACES = 2; // pid
  *
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a thread is a lane, or a field of
  * a place where data is kept; slices of one thread nest or are apart; a flow binds to the slices around its ends.
- * @param {object[]} lanes - LANEs, the reader's first
- * @param {object} story - a STORY
+ * @param {LANE[]} lanes - the reader's first
+ * @param {STORY} story
  * @returns {object} its times in microseconds since the race began
  */
 export function chromeTrace(lanes, story) {
@@ -22,7 +23,7 @@ export function chromeTrace(lanes, story) {
     thread(REQUESTS, index + 1, `${LETTERS[index]} ${nameOf(lane)} (${lane.greenlet})`),
   );
   const kept = places.flatMap((place, index) =>
-    ['first', 'second'].map((field, half) => ({
+    FIELDS.map((field, half) => ({
       name: `${place.name}: ${field}`,
       tid: 2 * index + half + 1,
       segments: place[field],
@@ -107,16 +108,11 @@ function inside(ts, slices) {
  */
 export function svgText(drawn) {
   const copy = drawn.cloneNode(true);
-  const add = (tag, text) => {
-    const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
-    made.textContent = text;
-    return made;
-  };
   const told = drawn.getAttribute('aria-describedby').split(' ').map((id) => document.getElementById(id));
   const items = told.flatMap((node) => [node, ...node.children]).filter((node) => node.localName !== 'ol');
   const text = items.map((item) => `${[...item.childNodes].map((part) => part.textContent).join(' ')}.`.replace('..', '.'));
   copy.removeAttribute('aria-describedby');
-  copy.prepend(add('title', drawn.getAttribute('aria-label')), add('desc', text.join(' ')), add('style', styles()));
+  copy.prepend(svg('title', {}, drawn.getAttribute('aria-label')), svg('desc', {}, text.join(' ')), svg('style', {}, styles()));
   return new XMLSerializer().serializeToString(copy);
 }
 
