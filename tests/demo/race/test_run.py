@@ -20,6 +20,7 @@ from greenlane.demo.race import load as load_module
 from greenlane.demo.race.load import ENDING, Line
 from greenlane.demo.race.run import LONGEST, Race
 from greenlane.demo.race.settings import DEFAULTS, Settings
+from greenlane.demo.strategies import ReleasedLocal
 from greenlane.ops import Ops
 
 if TYPE_CHECKING:
@@ -103,6 +104,21 @@ def until(lines: Iterator[Line], kind: str) -> Line:
 
 
 # What is added
+
+
+def test_it_begins_by_what_is_raced_and_what_is_known_of_that() -> None:
+    form = DEFAULTS | {"hazard": "keep-alive", "strategy": "fixed", "beside": "local", "requests": "30"}
+    settings = Settings.of(ImmutableMultiDict(form))
+    lines = Race(settings, Ops(App("tests"))).lines()
+    assert next(lines) == {
+        "kind": "begin",
+        "requests": 30,
+        "cells": [
+            {"key": "keep-alive/fixed", "summary": settings.hazard.variants()["fixed"]},
+            {"key": "keep-alive/local", "summary": ReleasedLocal.summary},
+        ],
+    }
+    lines.close()
 
 
 def test_what_nobody_recorded_is_passed_on_as_it_is(staged: Staged) -> None:

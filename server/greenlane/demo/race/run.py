@@ -2,6 +2,32 @@
 
 When it is over, or nobody looks on any more, the load goes, and its arena.
 
+The lines, as ``POST /race`` answers with them, each an object with a ``kind``::
+
+    {"kind": "begin", "requests": how many of each cell,
+     "cells": [{"key": "shared-object/local", "summary": why it holds or fails}]}
+    {"kind": "control", "control": the key of the cell that is raced besides, or null}
+    {"kind": "tick", "in_flight", FIGURES}
+    {"kind": "request", "cell", "number", "nonce", "judged", "why", ... as crosstalk prints it,
+     "lane": LANE, "story": STORY; both null where nothing was recorded, and of the control}
+    {"kind": "lane", "lane": LANE: that no request brought, and a story needs}
+    {"kind": "end", "seconds", "verdicts", as crosstalk prints it, FIGURES}
+    {"kind": "error", "message": why there is no end}
+
+    FIGURES: "elapsed": seconds, "finished": replies judged, "peak": most in flight, "native_threads"
+    LANE: {"id", "cell", "nonce", "greenlet": its name, "keeps": the name of the place of its data, or null,
+     "events": [EVENT, ...] in their order}
+    EVENT: [milliseconds since the race began, what happened, ...]:
+     [0.1, "began", what it found: {"first": null, "second": null}], [0.2, "wrote", "first"], [0.3, "away"],
+     [0.4, "back"], [0.5, "read", number of the checkpoint from 1, {"first", "second", ...}, error or null],
+     [0.6, "released"], [0.7, "ended"]
+    STORY: {"lanes": [id, ...] with the reader's first,
+     "checkpoint": the number of the one that it is about, or 0 for the look before writing,
+     "words": [text, or the id of a lane in place of its name, ...]}
+
+``begin`` is the first; ``control`` comes once, before the first ``request``. The lanes of every story have
+come before the ``end``. ``end`` or ``error`` is the last. What crosstalk prints is in ``docs/proof.md``.
+
 Must not import the site or the views.
 """
 
@@ -81,11 +107,8 @@ class Race:
         settings = self._settings
         return {
             "kind": "begin",
-            "hazard": settings.hazard.name,
-            "cells": [{"key": key, **_described(settings.hazard, key)} for key in settings.cells],
             "requests": settings.requests,
-            "at_once": settings.at_once,
-            "hops": settings.hops,
+            "cells": [{"key": key, "summary": _summary(settings.hazard, key)} for key in settings.cells],
         }
 
     def _passed_on(self, line: Line) -> Iterator[Line]:
@@ -147,18 +170,11 @@ def _loaded(host: str, settings: Settings) -> Iterator[Load]:
     load.end(patience=ENDING)
 
 
-def _described(hazard: Hazard, key: str) -> dict[str, str]:
+def _summary(hazard: Hazard, key: str) -> str:
     """Return what is to be said of a cell before it is known how it fares."""
-    name = key.partition("/")[2]
-    for strategy in STRATEGIES:
-        if strategy.name == name:
-            return {
-                "strategy": name,
-                "role": strategy.role,
-                "summary": strategy.summary,
-                "shares": strategy.shares,
-            }
-    return {"strategy": name, "role": "variant", "summary": hazard.variants()[name], "shares": hazard.summary}
+    summaries = {strategy.name: strategy.summary for strategy in STRATEGIES}
+    summaries.update(hazard.variants())
+    return summaries[key.partition("/")[2]]
 
 
 def _error(message: str) -> Line:
