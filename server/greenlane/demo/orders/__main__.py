@@ -8,10 +8,6 @@ parts: see :mod:`greenlane.__main__`.
 """
 
 import sys  # part of the interpreter: nothing to patch in it
-from typing import Final
-
-_PR_SET_PDEATHSIG: Final = 1
-"""See prctl(2), which Linux alone has."""
 
 
 def main(arguments: list[str]) -> int:
@@ -20,9 +16,11 @@ def main(arguments: list[str]) -> int:
 
     monkey.patch_all()
 
+    import signal
+
     from greenlane.demo.orders.process import LONGEST
 
-    end_with_parent(LONGEST)  # at once: the other imports take a while
+    signal.alarm(LONGEST)  # who started it has given up by then, or has gone: do not go on for nobody
 
     from greenlane.demo.orders.document import document
     from greenlane.demo.orders.programs import PROGRAMS
@@ -32,21 +30,6 @@ def main(arguments: list[str]) -> int:
         return 2
     sys.stdout.write(document(PROGRAMS[arguments[0]]))
     return 0
-
-
-def end_with_parent(longest: int) -> None:
-    """Do not go on for nobody: end with the process that started this, and when that has given up.
-
-    Args:
-        longest: seconds after which it has.
-
-    """
-    import ctypes
-    import signal
-
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    signal.alarm(longest)
 
 
 if __name__ == "__main__":
