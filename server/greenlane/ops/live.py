@@ -9,7 +9,7 @@ import json
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +52,9 @@ _HEADERS: Final = (
 
 _NOT_NOW: Final = "503 Service Unavailable"
 
+_WHY: Final = "Live-Refused"
+"""Names the reason of a refusal: a proxy may answer 503 for reasons of its own."""
+
 _REFUSED: Final = (
     f"{MOST_WATCHERS} watch this server already: as many as may at once. /metrics has the same figures.\n"
 ).encode()
@@ -85,14 +88,15 @@ class Live:
     def answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a GET or HEAD for the stream (PEP 3333); with 503 when there are too many, or a drain."""
         if self._ops.draining:
-            return reply(environ, start_response, b"draining\n", status=_NOT_NOW)
+            more = [(_WHY, "draining")]
+            return reply(environ, start_response, b"draining\n", status=_NOT_NOW, more=more)
         if self.watchers >= MOST_WATCHERS:
-            more = [("Retry-After", "5")]
+            more = [(_WHY, "full"), ("Retry-After", "5")]
             return reply(environ, start_response, _REFUSED, status=_NOT_NOW, more=more)
         start_response("200 OK", list(_HEADERS))
         return [] if environ["REQUEST_METHOD"] == "HEAD" else _Watching(self)
 
-    def events(self) -> Iterator[bytes]:
+    def events(self) -> Generator[bytes, None, None]:
         """Yield a watcher's events, the first at once; until the server drains."""
         # A browser comes back after a second: by then, a server that was restarted may be there.
         yield b"retry: 1000\n\n" + self._latest()
@@ -177,7 +181,7 @@ class _Watching:
         if self._live is not None:
             self._live.watchers -= 1
             self._live = None
-        self._events.close()  # type: ignore[attr-defined]  # a generator
+        self._events.close()
 
 
 def _name(method: str, path: str) -> str:
@@ -186,11 +190,17 @@ def _name(method: str, path: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-def _ages(flying: list[tuple[float, str, str]], now: float) -> list[int]:
-    """Count the requests of each class of ages, the youngest first; `flying` has the oldest first."""
+def _ages(flying: list[tuple[float, str, str]], now: float) -> list[tuple[int | None, int]]:
+    """Count the requests of each class of ages, the youngest first; `flying` has the oldest first.
+
+    Returns:
+        Where each class ends, in milliseconds, and how many are in it.
+
+    """
     # Where those begin that are younger than each bound: a few looks, however many there are.
     younger = [bisect_right(flying, now - end / 1000, key=_began) for end in AGES_MS]
-    return [after - before for before, after in pairwise([0, *reversed(younger), len(flying)])][::-1]
+    counts = [after - before for before, after in pairwise([0, *reversed(younger), len(flying)])]
+    return list(zip((*AGES_MS, None), reversed(counts), strict=True))
 
 
 def _began(flying: tuple[float, str, str]) -> float:

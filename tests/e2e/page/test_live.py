@@ -21,7 +21,7 @@ COUNTED = (
 )
 SNAPSHOT: dict[str, Any] = dict.fromkeys(COUNTED, 2) | {
     "contexts": {"request": 2, "application": 2},
-    "ages": [2, 0, 0, 0, 0],
+    "ages": [[10, 2], [100, 0], [1000, 0], [10_000, 0], [None, 0]],
     "memory_bytes": 1e8,
     "loop_delay_ms": 1.0,
 }
@@ -48,10 +48,10 @@ ENDED = "The server is stopping. Waiting for it to come back…"
 FULL = "The server has no room for one more who watches. Trying again…"
 LOST = "The server does not answer. Trying again…"
 REFUSALS = {
-    "draining": (503, "draining\n", ENDED),
-    "full": (503, "16 watch this server already: as many as may at once.\n", FULL),
-    "a balancer's": (503, "no healthy upstream", LOST),
-    "broken": (500, "draining", LOST),
+    "draining": (503, {"Live-Refused": "draining"}, ENDED),
+    "full": (503, {"Live-Refused": "full"}, FULL),
+    "a balancer's": (503, {}, LOST),
+    "broken": (500, {}, LOST),
 }
 
 
@@ -105,7 +105,9 @@ def test_many_in_flight_are_told_by_their_age(page: Page, server: "Process") -> 
     lanes = part(page).get_by_role("img", name=re.compile("^Requests in flight, each as a bar"))
     with in_flight(server, 250, hops=3):
         expect(figure(page, "in_flight")).to_have_text(re.compile(r"^2[0-5]\d$"))
-        expect(lanes).to_have_accessible_name(re.compile(r": \d+ under 10 ms, \d+ 10 to 100 ms, "))
+        expect(lanes).to_have_accessible_name(
+            re.compile(r": \d+ under 10 ms, \d+ 10 to 100 ms, \d+ 0.1 to 1 s, \d+ 1 to 10 s, \d+ over 10 s$")
+        )
 
 
 def test_nothing_is_sent_while_nobody_looks(visit: "Visit") -> None:
@@ -199,13 +201,13 @@ def test_a_refusal_is_told_by_its_reason_and_not_by_another_besides(
     visit: "Visit", watch: "Watch", refusal: str
 ) -> None:
     """It tries again after three seconds, and is refused again."""
-    status, words, said = REFUSALS[refusal]
+    status, headers, said = REFUSALS[refusal]
     # All of it is on the screen, so that the stream is opened once.
     page = visit(path=None, viewport={"width": 1280, "height": 6000})
     # The page's time stands still, however slow the machine is, until it is moved on.
     page.clock.install(time=0)
     page.clock.pause_at(1000)
-    page.route("**/live", lambda route: route.fulfill(status=status, content_type="text/plain", body=words))
+    page.route("**/live", lambda route: route.fulfill(status=status, headers=headers))
     page.add_init_script(OVERHEAR)
     open_live(page)
     expect(part(page).get_by_role("status")).to_have_text(said)

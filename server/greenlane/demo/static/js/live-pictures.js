@@ -13,8 +13,20 @@ const NAMED = 11; // px of a row that has room for a name
 /** What the picture of the history goes back, in milliseconds. */
 export const MINUTE = 60_000;
 
-/** The classes of ages, as a snapshot counts them. */
-export const AGES = ['under 10 ms', '10 to 100 ms', '0.1 to 1 s', '1 to 10 s', 'over 10 s'];
+/**
+ * Name a class of ages: 10 to 100 ms.
+ * @param {Array<Age>} ages - of a snapshot
+ * @param {number} index
+ * @returns {string}
+ * @typedef {[number|null, number]} Age - where the class ends, in milliseconds, and how many are in it
+ */
+export function ageOf(ages, index) {
+  const [end] = ages[index];
+  const start = ages[index - 1]?.[0];
+  const [unit, ms] = (end ?? start) < 1000 ? ['ms', 1] : ['s', 1000];
+  if (start === undefined) return `under ${end / ms} ${unit}`;
+  return end === null ? `over ${start / ms} ${unit}` : `${start / ms} to ${end / ms} ${unit}`;
+}
 
 /**
  * Give each lane a row of its own for as long as it is in flight, so that bars do not jump.
@@ -104,7 +116,7 @@ function area(pen, run, x, y, colours) {
 /**
  * Draw the requests in flight: each as a bar as long as its age, or how many there are of each age.
  * @param {ReturnType<fit>} paper
- * @param {{lanes: Array<Lane>|null, ages: Array<number>}} snapshot
+ * @param {{lanes: Array<Lane>|null, ages: Array<Age>}} snapshot
  * @param {Array<Lane|null>} rows - as `settle` gives them
  */
 export function drawLanes(paper, snapshot, rows) {
@@ -151,15 +163,15 @@ function name(pen, text, length, middle, width, colours) {
 }
 
 function drawAges({ pen, width, height, colours }, ages) {
-  const most = Math.max(...ages, 1);
+  const most = Math.max(...ages.map(([, count]) => count), 1);
   const pitch = (height - 4) / ages.length;
   const left = 92;
   const room = width - left - 56;
   pen.textBaseline = 'middle';
-  for (const [index, count] of ages.entries()) {
+  for (const [index, [, count]] of ages.entries()) {
     const middle = pitch * (index + 0.5);
     pen.fillStyle = colours.soft;
-    label(pen, AGES[index], 0, middle, 'left');
+    label(pen, ageOf(ages, index), 0, middle, 'left');
     pen.fillStyle = colours.green;
     const length = (count / most) * room;
     pen.fillRect(left, middle - pitch / 3, count ? Math.max(2, length) : 0, pitch / 1.5);

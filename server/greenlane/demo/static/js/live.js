@@ -3,13 +3,13 @@
 // Rule: figures come from the stream as they are; nothing is counted here.
 
 import { count, element, number, say } from './dom.js';
-import { AGES, MINUTE, drawHistory, drawLanes, fit, settle } from './live-pictures.js';
+import { MINUTE, ageOf, drawHistory, drawLanes, fit, settle } from './live-pictures.js';
 
 const SILENCE = 3_000; // ms without a snapshot: the server sends three a second
 
 const UNANSWERED = 'The server does not answer. Trying again…';
 const STOPPING = 'The server is stopping. Waiting for it to come back…';
-const FULL = 'The server has no room for one more who watches. Trying again…';
+const REFUSALS = { draining: STOPPING, full: 'The server has no room for one more who watches. Trying again…' };
 
 const FORMATS = {
   loop_delay_ms: (value) => `${value.toFixed(1)} ms`,
@@ -97,16 +97,11 @@ class Stream {
   }
 }
 
-/** Why the server refuses: by its words, since a proxy before it answers 503 for reasons of its own. */
+/** Why the server refuses: by its own header, since a proxy before it answers 503 for reasons of its own. */
 async function refusal(url) {
   const reply = await fetch(url, { cache: 'no-store' }).catch(() => null);
-  if (reply?.status !== 503) {
-    reply?.body?.cancel();
-    return UNANSWERED;
-  }
-  const words = await reply.text().catch(() => '');
-  if (words.startsWith('draining')) return STOPPING;
-  return words.includes('watch this server already') ? FULL : UNANSWERED;
+  reply?.body?.cancel();
+  return REFUSALS[reply?.headers.get('Live-Refused')] ?? UNANSWERED;
 }
 
 /** What is shown. */
@@ -211,5 +206,5 @@ function aboutLanes(snapshot) {
     const [, name, age] = lanes[0];
     return `${count(lanes.length, 'request')}, the oldest ${name} for ${(age / 1000).toFixed(1)} s`;
   }
-  return ages.map((requests, index) => `${number(requests)} ${AGES[index]}`).join(', ');
+  return ages.map(([, requests], index) => `${number(requests)} ${ageOf(ages, index)}`).join(', ');
 }
