@@ -63,8 +63,3 @@ def judge(reading: Reading, nonce: str) -> ReadingJudged:
     if len(values) > 1:
         return "torn"
     return "own" if values == {nonce} else "foreign"
-
-
-def greenlet_name(greenlet: object) -> str:
-    """Name a greenlet by its address, as everything on the page does."""
-    return f"greenlet {id(greenlet):#x}"

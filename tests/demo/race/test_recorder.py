@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import greenlet
 import pytest
 
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import greenlet_name
 from greenlane.demo.race.recorder import MOST_SWITCHES, Recorder
 
 if TYPE_CHECKING:

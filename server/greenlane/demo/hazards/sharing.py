@@ -10,9 +10,10 @@ from greenlet import getcurrent
 
 from greenlane.context import Local, release_local
 from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Hazard, Kept, everywhere
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import ONE_OBJECT, greenlet_name, native_thread_name
 from greenlane.demo.parameters import Parameters
-from greenlane.demo.strategies import Strategy, native_ident, native_thread_name
+from greenlane.demo.strategies import Strategy, native_ident
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -52,7 +53,7 @@ class OneObject(InAttributes):
 
     def place(self) -> str:
         """Name the object: everybody has the same."""
-        return "the one object"
+        return ONE_OBJECT
 
 
 class OneLocal(InAttributes):

@@ -11,7 +11,8 @@ from greenlet import getcurrent, greenlet
 from greenlane.context import Local
 from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, Kept, cross_talk
 from greenlane.demo.hazards.sharing import InAttributes
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import greenlet_name, id_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,7 @@ class ByAddress(Kept):
 
     def place(self) -> str:
         """Name this greenlet's address."""
-        return f"id {id(getcurrent()):#x}"
+        return id_name(id(getcurrent()))
 
 
 class OnTheGreenlet(InAttributes):

@@ -9,7 +9,6 @@ Must not import the page that shows it. Must not run inside a serving process: a
 exploration stops everything else on its native thread.
 """
 
-import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,7 +18,8 @@ from greenlet import getcurrent, greenlet
 
 from greenlane.app import App, request
 from greenlane.context import LocalManager
-from greenlane.demo.keeper import FIELDS, Reading, ReadingJudged, greenlet_name, judge
+from greenlane.demo.keeper import FIELDS, Reading, ReadingJudged, judge
+from greenlane.demo.naming import steady_name
 from greenlane.demo.orders.programs import Program, Step
 from greenlane.demo.strategies import ReleasedLocal, Strategy
 from greenlane.testing import interleave
@@ -225,15 +225,7 @@ class _Seen:
 
     def _names(self) -> dict[str, str]:
         """Return for each request's place a name without addresses, which differ from run to run."""
-        return {place: self._name(place, nonce) for nonce, place in self.kept.items()}
-
-    def _name(self, place: str, nonce: str) -> str:
-        if place.startswith("g "):  # and it has a number, which depends on who came first
-            return f"g of {nonce}"
-        for number, each in self.greenlets.items():
-            place = place.replace(greenlet_name(each), f"greenlet {number}")
-            place = place.replace(f"id {id(each):#x}", f"id of greenlet {number}")
-        return re.sub(" 0x[0-9a-f]+$", "", place)  # the native thread's, of which there is one
+        return {place: steady_name(place, nonce, self.greenlets) for nonce, place in self.kept.items()}
 
 
 def _letters(fields: Mapping[str, str | None]) -> Fields:

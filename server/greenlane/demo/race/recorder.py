@@ -20,7 +20,8 @@ from weakref import WeakKeyDictionary
 from greenlet import getcurrent, greenlet
 from werkzeug.wsgi import ClosingIterator
 
-from greenlane.demo.keeper import Reading, greenlet_name
+from greenlane.demo.keeper import Reading
+from greenlane.demo.naming import greenlet_name
 from greenlane.demo.probe import Probe, Watch
 from greenlane.ops.tracing import watch_switches
 

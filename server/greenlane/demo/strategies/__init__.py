@@ -15,7 +15,7 @@ from typing import Final
 
 from greenlane.app import Counts, counts
 from greenlane.demo.strategies.controls import NativeThreadLocal, ReusedId, SharedObject, ThreadIdent
-from greenlane.demo.strategies.keeping import KeptInLocal, native_ident, native_thread_name
+from greenlane.demo.strategies.keeping import KeptInLocal, native_ident
 from greenlane.demo.strategies.observed import BareContextVar, GeventLocal, UnreleasedLocal
 from greenlane.demo.strategies.strategy import Stored, Strategy
 from greenlane.demo.strategies.subjects import ContextOfRequest, ReleasedLocal
@@ -31,7 +31,6 @@ __all__ = [
     "Strategy",
     "make_strategies",
     "native_ident",
-    "native_thread_name",
 ]
 
 #: In the order in which they are listed: what must hold, what is shown, what must fail.

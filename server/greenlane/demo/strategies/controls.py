@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from greenlane.demo.strategies.keeping import Attributes, Keyed, native_ident, native_thread_name
+from greenlane.demo.naming import ONE_OBJECT, id_name, native_thread_name
+from greenlane.demo.strategies.keeping import Attributes, Keyed, native_ident
 
 
 class SharedObject(Attributes):
@@ -21,7 +22,7 @@ class SharedObject(Attributes):
 
     def place(self) -> str:
         """Name the object: everybody has the same."""
-        return "the one object"
+        return ONE_OBJECT
 
 
 class NativeThreadLocal(Attributes):
@@ -82,4 +83,4 @@ class ReusedId(Keyed):
 
     def name_of(self, key: int) -> str:
         """Name the address."""
-        return f"id {key:#x}"
+        return id_name(key)

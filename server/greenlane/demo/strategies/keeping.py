@@ -11,16 +11,12 @@ from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from greenlane.context import Local, release_local
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import greenlet_name
 from greenlane.demo.strategies.strategy import Stored, Strategy, filled
 
 #: The ident of the native thread, also in a patched process: all its greenlets get the same.
 native_ident: Final[Callable[[], int]] = get_original("threading", "get_ident")
-
-
-def native_thread_name(ident: int) -> str:
-    """Name a native thread by its ident."""
-    return f"native thread {ident:#x}"
 
 
 class Attributes(Strategy):

@@ -7,7 +7,8 @@ from gevent.local import all_local_dicts_for_greenlet  # type: ignore[attr-defin
 from gevent.local import local as gevent_local
 from greenlet import getcurrent, greenlet
 
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import context_name, greenlet_name
 from greenlane.demo.strategies.keeping import Attributes, KeptInLocal
 from greenlane.demo.strategies.strategy import Stored, Strategy, filled
 
@@ -60,19 +61,15 @@ class BareContextVar(Strategy):
 
     def place(self) -> str:
         """Name the current greenlet's context."""
-        return self._name(getcurrent())
+        return context_name(getcurrent())
 
     def storage(self, greenlets: Iterable[greenlet] = ()) -> Stored:
         """Return the mapping in the context of each of the greenlets."""
-        return filled({self._name(each): self._mapping_of(each) or {} for each in greenlets})
+        return filled({context_name(each): self._mapping_of(each) or {} for each in greenlets})
 
     @staticmethod
     def _mapping_of(owner: greenlet) -> Mapping[str, str] | None:
         return None if owner.gr_context is None else owner.gr_context.get(_lane)
-
-    @staticmethod
-    def _name(owner: greenlet) -> str:
-        return f"the context of {greenlet_name(owner)}"
 
     def write(self, field: str, value: str) -> None:
         """Set the variable to a new mapping: a copied context shares the old one."""

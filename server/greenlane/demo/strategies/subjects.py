@@ -8,7 +8,8 @@ from greenlet import getcurrent, greenlet
 from greenlane.app import Counts, app_stack, copy_current_request_context, counts, g, request
 from greenlane.app.globals import Globals
 from greenlane.demo.carriers import read_carriers
-from greenlane.demo.keeper import FIELDS, Reading, greenlet_name
+from greenlane.demo.keeper import FIELDS, Reading
+from greenlane.demo.naming import g_name
 from greenlane.demo.strategies.keeping import KeptInLocal
 from greenlane.demo.strategies.strategy import Stored, Strategy, T, filled
 
@@ -97,7 +98,7 @@ class ContextOfRequest(Strategy):
         # Its address would not do: the next request's g has it again as a rule.
         if "number" not in namespace:
             namespace.number = next(self._numbers)
-        return f"g {namespace.number} on {greenlet_name(ident)}"
+        return g_name(namespace.number, ident)
 
     def carried(self, function: Callable[[], T]) -> Callable[[], T]:
         """Take the current request along; its ``g`` stays behind, so hand over what is in that by hand."""
