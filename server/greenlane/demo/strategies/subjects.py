@@ -76,8 +76,7 @@ class ContextOfRequest(Strategy):
 
     def entries(self) -> int:
         """Return how many contexts were pushed and not popped: a dead greenlet's are on no stack."""
-        counted = self._counted
-        return counted.request_pushed - counted.request_popped + counted.app_pushed - counted.app_popped
+        return self._counted.requests + self._counted.apps
 
     def place(self) -> str | None:
         """Name the current ``g``: by a number, since one greenlet has several, one after another."""
