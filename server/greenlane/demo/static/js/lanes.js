@@ -6,7 +6,7 @@
  * What comes from `POST /race`, by greenlane/demo/race/run.py; `number`, of a lane's request, and `sentence`, of a
  * story's words, are put in by race.js.
  * @typedef {{id: number, cell: string, nonce: string, number: number|null, greenlet: string, keeps: string|null, events: EVENT[]}} LANE
- * @typedef {[number, string, ...*]} EVENT - when, in milliseconds; what; and of what
+ * @typedef {[number, string, ...*]} EVENT - milliseconds, what, of what
  * @typedef {{lanes: number[], checkpoint: number, sentence: string}} STORY
  */
 

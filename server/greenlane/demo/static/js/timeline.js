@@ -227,7 +227,7 @@ function arrange(lanes, places) {
 function names({ top, name, place, lane }) {
   const text = (kind, x, y, what) => svg('text', { class: kind, x, y: top + y }, what);
   const side = place
-    ? [text('field', GUTTER - 6, 30, 'first'), text('field', GUTTER - 6, 48, 'second')]
+    ? FIELDS.map((field, half) => text('field', GUTTER - 6, 30 + 18 * half, field))
     : [text(`letter lane-${lane}`, GUTTER - 16, 30, LETTERS[lane])];
   return [text('name', 2, 12, name), ...side];
 }
