@@ -23,7 +23,7 @@ from crosstalk.history import History, HistoryFile, read, spooled
 from crosstalk.proof import Part, Settings, facts, header, role_of
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
-from crosstalk.users import TIMEOUT, Load, bound_user
+from crosstalk.users import FATE, TIMEOUT, Load, bound_user
 from crosstalk.writing import check_written, writing
 
 
@@ -114,11 +114,12 @@ def _load_controls(running: _Running, settings: Settings, others: dict[str, tupl
 def _load_subjects(running: _Running, settings: Settings, subjects: tuple[str, ...]) -> None:
     pool = SharedClientPool(settings.users, TIMEOUT)
     strategies = {"subject": subjects}
+    dooms = running.site.knows_fate(FATE)
     try:
         _run_part(
             running,
             Part("subjects", subjects, settings.users),
-            Load(running.site.base, running.history, strategies, settings.hops, settings.pause, pool),
+            Load(running.site.base, running.history, strategies, settings.hops, settings.pause, pool, dooms),
             settings.duration,
             settings.min_requests,
         )

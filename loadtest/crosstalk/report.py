@@ -41,7 +41,13 @@ _COUNTS = (
 def show(checked: Checked, console: Console) -> None:
     """Print the table, the statistics, a worked example for each caught strategy, and the verdict."""
     table = _table(checked)
-    sentences = (*_connections(checked), *_bounds(checked), *_chances(checked), *_other_anomalies(checked))
+    sentences = (
+        *_connections(checked),
+        *_doomed(checked),
+        *_bounds(checked),
+        *_chances(checked),
+        *_other_anomalies(checked),
+    )
     lines = [printable(line) for line in sentences]
     widen(console, [table], lines)
     console.print(table)
@@ -117,6 +123,14 @@ def _connections(checked: Checked) -> list[str]:
             " between users)"
         )
     return lines
+
+
+def _doomed(checked: Checked) -> list[str]:
+    return [
+        f"{name}: {tally.doomed:,} requests besides ended by an error, as they had announced"
+        for name, tally in checked.tallies.items()
+        if tally.doomed
+    ]
 
 
 def _bounds(checked: Checked) -> list[str]:

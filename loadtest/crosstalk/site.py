@@ -125,7 +125,7 @@ class Site:
 
         """
         try:
-            listed = json.loads(self._get("/probe/"))["strategies"]
+            listed = self._listing()["strategies"]
             strategies = {
                 each["name"]: Strategy(
                     name_of(each["name"]),
@@ -140,6 +140,18 @@ class Site:
             return strategies
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CannotRun(f"{self.base} lists no strategies under /probe/: {error}") from None
+
+    def knows_fate(self, fate: str) -> bool:
+        """Return whether probes can be asked to end so: a server that lists no fates knows none.
+
+        Raises:
+            CannotRun: it cannot be reached, or its listing is none.
+
+        """
+        try:
+            return fate in self._listing().get("fates", ())
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise CannotRun(f"{self.base} lists no fates under /probe/: {error}") from None
 
     def hazards(self) -> dict[str, Any]:
         """Return the server's listing of its hazards, whose shape :mod:`crosstalk.matrix.listing` knows.
@@ -206,6 +218,10 @@ class Site:
                     idle = Idle({}, {}, f"{in_flight} requests are still in flight")
                 return idle, counts
             time.sleep(0.1)
+
+    def _listing(self) -> dict[str, Any]:
+        listing: dict[str, Any] = json.loads(self._get("/probe/"))
+        return listing
 
     def _samples(self) -> list[tuple[str, Samples]]:
         """Return each process's figures, and where they were read."""

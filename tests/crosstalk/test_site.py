@@ -62,6 +62,22 @@ def test_the_strategies_are_learned_from_the_server(make_site: MakeSite) -> None
 
 
 @pytest.mark.parametrize(
+    ("listed", "known"), [({"fates": ["raise"]}, True), ({"fates": []}, False), ({}, False)]
+)
+def test_a_server_says_whether_its_probes_can_be_asked_to_raise(
+    make_site: MakeSite, listed: dict[str, object], known: bool
+) -> None:
+    site = make_site({"/probe/": (200, json.dumps({"strategies": [STRATEGY]} | listed))})
+    assert site.knows_fate("raise") is known
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[]", '{"fates": 7}'])
+def test_fates_that_cannot_be_read_are_said(make_site: MakeSite, text: str) -> None:
+    with pytest.raises(CannotRun, match="fates"):
+        make_site({"/probe/": (200, text)}).knows_fate("raise")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "not JSON",

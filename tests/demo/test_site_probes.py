@@ -8,6 +8,7 @@ import gevent
 import pytest
 from werkzeug.test import EnvironBuilder
 
+from greenlane.app import counts
 from greenlane.demo import strategies
 from greenlane.demo.keeper import FIELDS
 from greenlane.demo.strategies import STRATEGIES
@@ -165,9 +166,32 @@ def test_an_unexpected_error_shows_no_traceback(
     assert "secret" not in response.get_data(as_text=True)
 
 
+def test_a_request_may_announce_that_its_view_raises(client: "ClosingClient", entries: "Entries") -> None:
+    """B28, B31: the lane is empty for the connection's next request, and no context is left."""
+    before = counts.requests, counts.apps
+
+    def visit() -> None:
+        for name in ("local", "context"):
+            doomed = client.get(f"/probe/{name}?nonce=a&pause=0&fate=raise")
+            assert (doomed.status_code, doomed.get_json()) == (500, {"doomed": "raise"})
+            after = client.get(f"/probe/{name}?nonce=b&pause=0")
+            assert after.get_json()["found"] == EMPTY
+            assert (counts.requests, counts.apps) == before
+        assert entries(client, "local") == "0.0"
+
+    gevent.spawn(visit).get()
+
+
+@pytest.mark.parametrize("fate", ["kill", "RAISE", "x"])
+def test_another_fate_is_refused(client: "ClosingClient", fate: str) -> None:
+    response = client.get(f"/probe/local?nonce=a&fate={fate}")
+    assert (response.status_code, response.get_json()["parameter"]) == (400, "fate")
+
+
 def test_the_listing(client: "ClosingClient") -> None:
     document = client.get("/probe/").get_json()
-    assert list(document) == ["strategies", "limits"]
+    assert list(document) == ["strategies", "limits", "fates"]
+    assert document["fates"] == ["raise"]
     assert [strategy["name"] for strategy in document["strategies"]] == NAMES
     assert [list(strategy) for strategy in document["strategies"]] == [
         ["name", "role", "summary", "locals"]

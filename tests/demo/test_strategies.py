@@ -96,6 +96,25 @@ def test_the_others_keep_overlapping_greenlets_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_is_read_is_what_was_written_and_not_what_the_request_says(name: str) -> None:
+    """One that answered from the request would be called isolated wherever replies are judged."""
+    strategy = make_strategies()[name]
+    headers = {"X-Nonce": "asked", "Cookie": "nonce=asked"}
+
+    def visit() -> tuple[Reading, Reading]:
+        with App(__name__).test_request_context("/?nonce=asked", data={"nonce": "asked"}, headers=headers):
+            found = strategy.found()
+            write(strategy, "written")
+            read = strategy.read()
+            strategy.release()
+            return found, read
+
+    found, read = gevent.spawn(visit).get()
+    assert found == both(None)
+    assert {field: read[field] for field in FIELDS} == both("written")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_found_in_a_new_strategy(name: str) -> None:
     strategy = make_strategies()[name]
 

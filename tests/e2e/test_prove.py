@@ -90,6 +90,7 @@ def test_the_demonstration_is_isolated_and_every_control_is_caught(tmp_path: Pat
         assert each["requests"] >= 150
         assert each["checks"] == {"own": 4 * each["requests"], "foreign": 0, "torn": 0, "missing": 0}
         assert each["stale"] == 0
+        assert each["doomed"] > 0
         assert each["overlapped"] > each["requests"] / 2
     # A thread-local of the one native thread is wrong nearly always.
     native = strategies["native-thread-local"]
@@ -135,6 +136,13 @@ def test_a_plain_object_in_the_place_of_local_is_cross_talk(serve: Serve) -> Non
     done = prove(*SHORT, "--host", serve("broken_apps:plain_object"))
     assert (done.returncode, verdict(done)) == (10, "CROSS-TALK")
     assert "local: foreign" in done.stdout or "local: torn" in done.stdout or "local: stale" in done.stdout
+
+
+def test_contexts_that_are_popped_on_success_alone_are_a_leak(serve: Serve) -> None:
+    """B31: some requests raise, as they have announced: a server without its ``finally`` is found out."""
+    done = prove(*SHORT, "--host", serve("mutants:no_pop"))
+    assert (done.returncode, verdict(done)) == (11, "LEAK"), done.stdout + done.stderr
+    assert re.search(r"^context: \d+ requests besides ended by an error", done.stdout, re.MULTILINE)
 
 
 def test_a_server_that_serves_errors_is_inconclusive(serve: Serve, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from crosstalk.history import History, Request
 from crosstalk.matrix import raw
 from crosstalk.matrix.listing import BROKEN
 from crosstalk.matrix.plan import PlannedCell
-from crosstalk.reply import InvalidReply, doomed, join, parse
-from crosstalk.users import TIMEOUT, failure
+from crosstalk.reply import InvalidReply, join, parse
+from crosstalk.users import TIMEOUT, asked, end_doomed, failure
 
 POST_SHARE = 0.25
 """The share of requests that are POSTs, with the nonce in the body too."""
@@ -117,7 +117,7 @@ class CellUser(FastHttpUser):
         request = self.issue(fate)
         with self.send(request) as response:
             if fate is not None:
-                self.end(request, response, doomed(response.status_code, response.content or b"", fate))
+                end_doomed(load.history, request, fate, response)
             else:
                 self.judge(request, response, load.hops)
 
@@ -135,8 +135,7 @@ class CellUser(FastHttpUser):
 
     def query(self, request: Request) -> str:
         """Return the query of ``request``."""
-        asked = {"nonce": request.nonce, "hops": self.load.hops, "pause": self.load.pause}
-        return urlencode(asked if request.fate is None else asked | {"fate": request.fate})
+        return urlencode(asked(request, self.load.hops, self.load.pause))
 
     def headers(self, request: Request) -> dict[str, str]:
         """Return the header fields of ``request``: two more carriers of its nonce."""
@@ -158,16 +157,6 @@ class CellUser(FastHttpUser):
     def post(self) -> bool:
         """Draw whether the next request is a POST."""
         return self.load.history.random.random() < POST_SHARE
-
-    def end(self, request: Request, response: ResponseContextManager, otherwise: str | None) -> None:
-        """Record a doomed request: that it ended as announced, or how else it did."""
-        request.connection = latest_connection()
-        if otherwise is None:
-            self.load.history.record_doomed(request)
-            response.success()
-        else:
-            self.load.history.record_failure(request, otherwise)
-            response.failure(otherwise)
 
     def judge(self, request: Request, response: ResponseContextManager, hops: int) -> None:
         """Record what came back, and tell Locust's statistics."""

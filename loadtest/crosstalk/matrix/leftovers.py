@@ -4,7 +4,7 @@ Nothing here imports Locust.
 """
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 import gevent
 
@@ -24,24 +24,29 @@ def is_counted(cell: PlannedCell, counted: Container[str]) -> bool:
     return cell.hazard.counts_left and (cell.key in counted or cell.strategy in cell.hazard.variants)
 
 
-def left_of(site: Site, cells: Iterable[PlannedCell], patience: float) -> dict[str, int]:
+def left_of(
+    site: Site, cells: Iterable[PlannedCell], patience: float, before: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """Wait until the cells have nothing left, and return what they have: nothing if nobody says.
 
     Args:
         site: where they are.
         cells: those whose leftovers do not matter are passed over.
         patience: seconds until what is left then is taken to stay.
+        before: what each had left before, of a server that others have used: nothing by default.
 
     """
     wanted = {cell.key for cell in cells if cell.hazard.counts_left}
     if not wanted:
         return {}
+    earlier = before or {}
     deadline = time.monotonic() + patience
     while True:
         try:
-            left = {key: number for key, number in site.left().items() if key in wanted}
+            now = site.left()
         except CannotRun:
             return {}  # a server that died under load: what is not counted is not known
+        left = {key: max(0, now[key] - earlier.get(key, 0)) for key in now.keys() & wanted}
         if not any(left.values()) or time.monotonic() > deadline:
             return left
         gevent.sleep(0.1)

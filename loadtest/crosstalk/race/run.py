@@ -6,7 +6,7 @@ ends with the last of them: somebody looks on.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from gevent.event import Event
@@ -55,7 +55,7 @@ def run(settings: Settings, spectator: Spectator) -> Result:
         at_once=settings.at_once,
         host=site.base,
     )
-    counted = _counted(site, race)
+    left_before = _left_before(site, race)
     before = site.counts()
     spectator.begin(settings, race)
     course = _Course(settings, race, spectator)
@@ -63,8 +63,8 @@ def run(settings: Settings, spectator: Spectator) -> Result:
     for entries in [race.all] if race.together else [(entry,) for entry in race.all]:
         course.load(site.base, entries)
     seconds = time.monotonic() - started
-    left = _left(site, race, before)
-    raced = judge(race, course.tallies, left, counted)
+    left = _left(site, race, before, left_before)
+    raced = judge(race, course.tallies, left, _counted(race, left_before))
     result = Result(round(seconds, 3), raced, gravest(race, raced))
     spectator.end(result)
     return result
@@ -145,15 +145,17 @@ class _Course:
             self._answered.clear()
 
 
-def _counted(site: Site, race: Race) -> frozenset[str]:
+def _left_before(site: Site, race: Race) -> dict[str, int]:
+    """Return what each cell of the hazard has left, where that belongs to a finding."""
+    return site.left() if any(entry.cell.hazard.counts_left for entry in race.all) else {}
+
+
+def _counted(race: Race, left_before: Mapping[str, int]) -> frozenset[str]:
     """Return the cells whose leftovers belong to their finding."""
-    if not any(entry.cell.hazard.counts_left for entry in race.all):
-        return frozenset()
-    counted = site.left()
-    return frozenset(entry.cell.key for entry in race.all if is_counted(entry.cell, counted))
+    return frozenset(entry.cell.key for entry in race.all if is_counted(entry.cell, left_before))
 
 
-def _left(site: Site, race: Race, before: Counts) -> Left:
+def _left(site: Site, race: Race, before: Counts, left_before: Mapping[str, int]) -> Left:
     idle, _counts = site.at_idle(LEFT_PATIENCE, before)
-    left = left_of(site, [entry.cell for entry in race.all], LEFT_PATIENCE)
+    left = left_of(site, [entry.cell for entry in race.all], LEFT_PATIENCE, left_before)
     return Left(idle.contexts, idle.entries, left, idle.unknown, idle.processes)

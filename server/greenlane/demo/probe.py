@@ -15,6 +15,7 @@ from typing import NotRequired, TypedDict
 
 from greenlet import getcurrent
 
+from greenlane.demo.doom import RAISES, Doom
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.switching import Switcher, Way, jitter
@@ -160,6 +161,7 @@ class Probe:
         """Go through all steps and return what was read.
 
         Raises:
+            Doom: the request had announced that it would raise, which it does between write and read.
             Exception: whatever the keeper raises on writing; errors of reading
                 back are reported in their checkpoint.
 
@@ -176,6 +178,7 @@ class Probe:
         """Look at what is there, and write both fields, with a switch between.
 
         Raises:
+            Doom: both are written, and the request had announced that it would raise then.
             Exception: whatever the keeper raises.
 
         """
@@ -187,6 +190,8 @@ class Probe:
         self._write(first)
         self._kit.switcher.gap(self._parameters.pause)
         self._write(second)
+        if self._parameters.fate == RAISES:
+            raise Doom(RAISES)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Switch and read back, as often as is asked for: the ways in turn from a random one on."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from greenlane.app import App, Counts, counts
 from greenlane.context import LocalManager
+from greenlane.demo.doom import as_announced
 from greenlane.demo.hazards import HAZARDS
 from greenlane.demo.hazards.hazard import Hazard
 from greenlane.demo.hazards.mount import HazardSite, LeftCollector
@@ -55,5 +56,5 @@ def with_probes(
     site.mount(app)
     ops.register(LeftCollector(site))
     released = LocalManager([kept_in_locals["local"]]).make_middleware(app.wsgi_app)
-    app.wsgi_app = site.wrap(released)  # type: ignore[assignment]  # wrapping is what it is for
+    app.wsgi_app = as_announced(site.wrap(released))  # type: ignore[assignment]  # wrapping is what it is for
     return Probing(ops, site)

@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from greenlane.app import App, abort, request
+from greenlane.demo.doom import RAISES
 from greenlane.demo.pages import error_response, json_response, not_stored
 from greenlane.demo.parameters import LIMITS, ParameterError, Parameters
 from greenlane.demo.probe import Kit
@@ -42,17 +43,21 @@ class Views:
         strategy = self._strategies.get(name)
         if strategy is None:
             abort(404, f"There is no strategy {name!r}.")
-        probe = self._kit.probe(name, strategy, Parameters.of(request))
+        parameters = Parameters.of(request)
+        if parameters.fate not in ("", RAISES):
+            raise ParameterError("fate", f"is none that a probe has: it may be {RAISES!r}")
+        probe = self._kit.probe(name, strategy, parameters)
         return not_stored(json_response(probe.run()))
 
     def listing(self) -> BaseResponse:
-        """List the strategies and the bounds of a probe."""
+        """List the strategies, the bounds of a probe, and how one may announce that it will end."""
         document = {
             "strategies": [
                 {key: getattr(strategy, key) for key in ("name", "role", "summary", "locals")}
                 for strategy in self._strategies.values()
             ],
             "limits": LIMITS,
+            "fates": [RAISES],
         }
         return json_response(document)
 

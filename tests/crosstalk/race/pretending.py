@@ -1,7 +1,8 @@
 """A server that pretends, for what the demonstration never does: ``greenlane run pretending:application``.
 
 It lists one hazard, and answers its cells by an echo, which is good or bad whatever is said of
-the cell; or by an error, or never. Its metrics say that nothing is left, but for one cell.
+the cell; or by an error, or never. Its metrics say that each request of one cell leaves something, and
+that another one has left something long ago.
 """
 
 import json
@@ -26,8 +27,8 @@ greenlane_contexts_pushed_total{kind="request"} 3
 greenlane_contexts_popped_total{kind="request"} 1
 greenlane_contexts_pushed_total{kind="application"} 0
 greenlane_contexts_popped_total{kind="application"} 0
-greenlane_demo_left{hazard="pretence",strategy="leaking"} 2
-greenlane_demo_left{hazard="pretence",strategy="good"} 0
+greenlane_demo_left{hazard="pretence",strategy="leaking"} {left}
+greenlane_demo_left{hazard="pretence",strategy="good"} 5
 greenlane_demo_left{hazard="pretence",strategy="broken"} 0
 """
 
@@ -61,11 +62,19 @@ def hang(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
     return []
 
 
+left: list[str] = []
+
+
+def leak(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    left.append(environ["QUERY_STRING"])
+    return Echo(bad=False)(environ, start_response)
+
+
 CELLS: dict[str, Callable[..., Iterable[bytes]]] = {
     "good": Echo(bad=False),
     "bad": Echo(bad=True),
     "broken": Echo(bad=False),
-    "leaking": Echo(bad=False),
+    "leaking": leak,
     "refusing": refuse,
     "hanging": hang,
 }
@@ -77,5 +86,5 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     if path == "/hazards/":
         answer = Response(json.dumps(HAZARDS), content_type="application/json")
     elif path == "/metrics":
-        answer = Response(METRICS, content_type="text/plain")
+        answer = Response(METRICS.replace("{left}", str(len(left))), content_type="text/plain")
     return answer(environ, start_response)

@@ -6,12 +6,10 @@ from werkzeug.wsgi import ClosingIterator
 
 from greenlane.app import Request
 from greenlane.context import LocalManager
-from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Doom, Exercise, Hazard, cross_talk
+from greenlane.demo.hazards.hazard import ONE_LANE, Cell, Exercise, Hazard, cross_talk
 from greenlane.demo.hazards.sharing import OneLocal
 from greenlane.demo.hazards.stacked import OnStack
-from greenlane.demo.keeper import Keeper
 from greenlane.demo.parameters import Parameters
-from greenlane.demo.probe import Report
 from greenlane.demo.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -21,21 +19,12 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 
-def _report(cell: Cell, keeper: Keeper, parameters: Parameters) -> Report:
-    """Probe, and raise between write and read where the request has announced that."""
-    probe = cell.probe(keeper, parameters)
-    probe.write()
-    if parameters.fate == "raise":
-        raise Doom("raise")
-    return probe.report(list(probe.checkpoints()))
-
-
 class _ReleasedLater(Hazard):
     """A situation in which a view releases what it keeps as its last step, if it comes so far."""
 
     def situate(self, cell: Cell, strategy: Strategy, parameters: Parameters) -> "BaseResponse":
         """Probe, and release at the end, which some requests do not reach."""
-        report = _report(cell, strategy, parameters)
+        report = cell.probe(strategy, parameters).run()
         strategy.release()
         return cell.reply(report)
 
@@ -45,7 +34,7 @@ class _InLocal(OneLocal):
 
     def view(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
         """Answer, or raise."""
-        report = _report(self.cell, self, Parameters.of(Request(environ)))
+        report = self.cell.probe(self, Parameters.of(Request(environ))).run()
         return self.cell.reply(report)(environ, start_response)
 
 
@@ -107,7 +96,7 @@ class _OnOneContext(OnStack):
 
     def view(self, environ: "WSGIEnvironment") -> "BaseResponse":
         """Answer, which may take longer than it is given."""
-        return self.cell.reply(_report(self.cell, self, Parameters.of(Request(environ))))
+        return self.cell.reply(self.cell.probe(self, Parameters.of(Request(environ))).run())
 
 
 class PoppedAfterwards(_OnOneContext):

@@ -59,14 +59,6 @@ class Exercise:
     share: float = 0.0
 
 
-class Doom(BaseException):
-    """The end of a request that had announced it: its message is its fate.
-
-    No Exception, so that nothing on its way answers in its place: it passes the App and
-    its middleware as an unhandled error does, or a kill.
-    """
-
-
 class Break(NamedTuple):
     """What a strategy that does not hold shows, and why, in a sentence."""
 
@@ -235,7 +227,7 @@ class Hazard(ABC):
         It runs as a view of the demonstration's App. By default it is the plain probe.
 
         Raises:
-            Doom: the request had announced that it would end so.
+            greenlane.demo.doom.Doom: the request had announced that it would end so.
 
         """
         return cell.reply(cell.probe(strategy, parameters).run())

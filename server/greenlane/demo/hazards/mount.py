@@ -11,10 +11,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from greenlane.app import App, Counts, Request, Response, abort, counts, request
+from greenlane.app import App, Counts, Request, abort, counts, request
 from greenlane.context import Local, LocalManager
+from greenlane.demo.doom import doomed
 from greenlane.demo.hazards import HAZARDS
-from greenlane.demo.hazards.hazard import Cell, Doom, Hazard, Variant
+from greenlane.demo.hazards.hazard import Cell, Hazard, Variant
 from greenlane.demo.pages import json_response, not_stored
 from greenlane.demo.parameters import ParameterError, Parameters, read_pause
 from greenlane.demo.probe import Kit
@@ -62,11 +63,7 @@ class HazardSite:
         app.add_url_rule(f"{PREFIX}<hazard>/<strategy>", "hazard", self.situation, methods=["GET", "POST"])
 
     def wrap(self, app: "WSGIApplication") -> "WSGIApplication":
-        """Answer for the variants, and let doomed requests end as announced; ``app`` answers for the rest.
-
-        Errors end here, as in the outermost middleware of a real service: the
-        connection stays open, and its greenlet serves the next request.
-        """
+        """Answer for the variants, and end the requests that are to be killed; ``app`` answers the rest."""
         cells: dict[str, WSGIApplication] = {**self._variants}
         for hazard, strategies in self._strategies.items():
             for name, strategy in strategies.items():
@@ -83,8 +80,6 @@ class HazardSite:
                     raise MethodNotAllowed(METHODS)
                 limit = self._time_limit(name, Request(environ))
                 return _limited(cells.get(name, app), limit, environ, start_response)
-            except Doom as error:
-                response = _doomed(str(error), 500)
             except ParameterError as error:
                 response = json_response({"error": str(error), "parameter": error.parameter}, status=400)
             except HTTPException as error:
@@ -177,10 +172,6 @@ def _split(name: str) -> tuple[str, str]:
     return hazard, strategy
 
 
-def _doomed(fate: str, status: int) -> Response:
-    return json_response({"doomed": fate}, status=status)
-
-
 def _limited(
     app: "WSGIApplication",
     limit: float | None,
@@ -197,7 +188,7 @@ def _limited(
     except gevent.Timeout as caught:
         if caught is not timeout:
             raise
-        return not_stored(_doomed("kill", 503))(environ, start_response)
+        return doomed("kill", 503)(environ, start_response)
 
 
 def _described(hazard: Hazard) -> dict[str, object]:

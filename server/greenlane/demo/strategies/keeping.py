@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gevent.monkey import get_original
-from greenlet import getcurrent, greenlet
+from greenlet import greenlet
 
 from greenlane.context import Local, release_local
 from greenlane.demo.keeper import FIELDS, Reading
@@ -115,8 +115,8 @@ class KeptInLocal(Strategy):
         return len(self.local.__storage__)
 
     def place(self) -> str:
-        """Name the current greenlet, which is the ident of its entry."""
-        return greenlet_name(getcurrent())
+        """Name the ident of the current entry, as the Local itself sees it: a greenlet."""
+        return greenlet_name(self.local.__ident_func__())
 
     def storage(self, greenlets: Iterable[greenlet] = ()) -> Stored:
         """Return the entry of each greenlet that has one."""
