@@ -51,9 +51,11 @@ def test_two_places_have_two_names(one: str, other: str) -> None:
     assert one != other
 
 
-def test_who_is_not_among_the_greenlets_keeps_its_name() -> None:
+def test_who_is_not_among_the_greenlets_is_another() -> None:
     stranger = object()
-    assert steady_name(greenlet_name(stranger), "a", GREENLETS) == greenlet_name(stranger)
+    assert steady_name(greenlet_name(stranger), "a", GREENLETS) == "another greenlet"
+    assert steady_name(context_name(stranger), "a", GREENLETS) == "the context of another greenlet"
+    assert steady_name(id_name(id(stranger)), "a", GREENLETS) == "id of another greenlet"
 
 
 @pytest.mark.parametrize("name", [strategy.name for strategy in STRATEGIES])

@@ -38,6 +38,8 @@ def g_name(number: int, greenlet: object) -> str:
 
 
 _G: Final = re.compile(r"g \d+ on .*")
+_GREENLET: Final = re.compile(r"\bgreenlet 0x[0-9a-f]+")
+_ID: Final = re.compile(r"\bid 0x[0-9a-f]+")
 _NATIVE_THREAD: Final = re.compile(r"native thread 0x[0-9a-f]+")
 
 
@@ -47,7 +49,7 @@ def steady_name(name: str, nonce: str, greenlets: Mapping[int, object]) -> str:
     Args:
         name: by any of the functions above; the native thread is the only one.
         nonce: of a request whose data is kept there. A ``g`` is called by it.
-        greenlets: those that the name may speak of, by the numbers to call them by.
+        greenlets: those that have numbers to be called by; any other is "another greenlet".
 
     """
     if _G.fullmatch(name):
@@ -55,4 +57,5 @@ def steady_name(name: str, nonce: str, greenlets: Mapping[int, object]) -> str:
     for number, each in greenlets.items():
         name = name.replace(greenlet_name(each), f"greenlet {number}")
         name = name.replace(id_name(id(each)), f"id of greenlet {number}")
-    return _NATIVE_THREAD.sub("native thread", name)
+    name = _NATIVE_THREAD.sub("native thread", name)
+    return _ID.sub("id of another greenlet", _GREENLET.sub("another greenlet", name))
