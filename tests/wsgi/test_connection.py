@@ -345,63 +345,6 @@ def test_what_was_pipelined_behind_the_last_reply_does_not_destroy_it(
     assert client.ended()
 
 
-# The access log.
-
-
-def test_each_request_has_a_line_in_the_access_log(serve: "Serve", connect: "Connect") -> None:
-    log = io.StringIO()
-    client = connect(serve(hello, log=log))
-    client.get("/path?x=1")
-    client.get('/"[31m')
-    client.send("nonsense\r\n\r\n").reply()
-    assert client.ended()
-    first, second, third = log.getvalue().splitlines()
-    assert first.startswith("127.0.0.1 - - [")
-    assert '+0000] "GET /path?x=1 HTTP/1.1" 200 12 0.0' in first
-    assert '"GET /\\x22[31m HTTP/1.1" 200 12 ' in second
-    assert '"-" 400 11 ' in third
-
-
-@pytest.mark.parametrize(
-    ("method", "field", "status"),
-    [
-        ("HEAD", "Expect: foo", 417),
-        ("POST", "Expect: foo", 417),
-        ("POST", "Transfer-Encoding: gzip, chunked", 501),
-        ("POST", "Content-Length: 11", 413),
-    ],
-)
-def test_a_request_that_is_refused_has_its_line_in_the_log(
-    serve: "Serve", connect: "Connect", method: str, field: str, status: int
-) -> None:
-    """Its head was whole, so what was asked is known, and HEAD is answered without content (RFC 9110, 9.3.2).
-
-    It was answered like a GET, with bytes that a client reads as the next response, and logged as `-`.
-    """
-    log = io.StringIO()
-    client = connect(serve(hello, log=log, max_body_size=10))
-    client.send(f"{method} /path?x=1 HTTP/1.1\r\nHost: test\r\n{field}\r\n\r\n")
-    reply = client.reply(head_only=True)
-    body = client.rest()
-    assert reply.status == status
-    assert len(body) == (0 if method == "HEAD" else int(reply.headers["content-length"]))
-    assert f'"{method} /path?x=1 HTTP/1.1" {status} {len(body)} ' in log.getvalue()
-
-
-def test_the_access_log_can_be_turned_off(serve: "Serve", connect: "Connect") -> None:
-    log = io.StringIO()
-    connect(serve(hello, log=log, access_log="off")).get()
-    assert log.getvalue() == ""
-
-
-def test_a_log_that_nobody_reads_costs_no_request(serve: "Serve", connect: "Connect") -> None:
-    log = io.StringIO()
-    log.close()  # writing raises, as to a pipe whose reader has gone
-    client = connect(serve(hello, log=log))
-    assert client.get().status == 200
-    assert client.get().status == 200
-
-
 @pytest.mark.parametrize("name", ["max_connections", "backlog", "keep_alive", "head_timeout"])
 def test_a_limit_of_zero_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
