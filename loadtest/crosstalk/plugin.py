@@ -20,6 +20,7 @@ from crosstalk import webtab
 from crosstalk.checker import Checker
 from crosstalk.connections import SharedClientPool
 from crosstalk.distributed import Master, Worker
+from crosstalk.dooms import FATE, Dooms
 from crosstalk.history import History
 from crosstalk.options import HOPS, PAUSE
 from crosstalk.preflight import CANNOT_RUN
@@ -27,7 +28,7 @@ from crosstalk.proof import Settings
 from crosstalk.report import show
 from crosstalk.running import Run, strategies_by_role
 from crosstalk.site import ROLES, CannotRun, Site
-from crosstalk.users import FATE, TIMEOUT, Load, ProbeUser
+from crosstalk.users import TIMEOUT, Load, ProbeUser
 
 logger = logging.getLogger("crosstalk")
 
@@ -225,7 +226,7 @@ def _load(environment: Environment) -> Load:
         options.hops,
         options.pause,
         SharedClientPool(CONNECTIONS, TIMEOUT),
-        dooms=site.knows_fate(FATE),
+        dooms=Dooms(site.knows_fate(FATE)),
         # Beside the subjects they are there to be caught; alone, to be looked at.
         expected=frozenset(by_role["control"] if "subject" in roles else ()),
     )

@@ -19,11 +19,12 @@ from locust.stats import stats_history
 from crosstalk import options
 from crosstalk.checker import Checked, Left, Tally, check
 from crosstalk.connections import SharedClientPool
+from crosstalk.dooms import FATE, Dooms
 from crosstalk.history import History, HistoryFile, read, spooled
 from crosstalk.proof import Part, Settings, facts, header, role_of
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
-from crosstalk.users import FATE, TIMEOUT, Load, bound_user
+from crosstalk.users import TIMEOUT, Load, bound_user
 from crosstalk.writing import check_written, writing
 
 
@@ -114,7 +115,7 @@ def _load_controls(running: _Running, settings: Settings, others: dict[str, tupl
 def _load_subjects(running: _Running, settings: Settings, subjects: tuple[str, ...]) -> None:
     pool = SharedClientPool(settings.users, TIMEOUT)
     strategies = {"subject": subjects}
-    dooms = running.site.knows_fate(FATE)
+    dooms = Dooms(running.site.knows_fate(FATE))
     try:
         _run_part(
             running,

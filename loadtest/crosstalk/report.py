@@ -128,8 +128,9 @@ def _connections(checked: Checked) -> list[str]:
 def _doomed(checked: Checked) -> list[str]:
     return [
         f"{name}: {tally.doomed:,} requests besides ended by an error, as they had announced"
-        for name, tally in checked.tallies.items()
         if tally.doomed
+        else f"{name}: no request was asked to end by an error, so nothing is said of what those leave"
+        for name, tally in _of_role(checked, "subject")
     ]
 
 

@@ -31,4 +31,4 @@ def widen(console: Console, tables: Iterable[Table], lines: Iterable[str] = ()) 
     """
     unbounded = console.options.update(width=_WIDEST)
     widths = [console.measure(table, options=unbounded).maximum for table in tables]
-    console.width = max(console.width, *widths, *map(len, lines))
+    console.width = max([console.width, *widths, *map(len, lines)])

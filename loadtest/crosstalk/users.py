@@ -16,6 +16,7 @@ from locust.contrib.fasthttp import ResponseContextManager
 from crosstalk.checker import Check, Judgement
 from crosstalk.checker.rules import foreign_values
 from crosstalk.connections import SharedClientPool, latest_connection
+from crosstalk.dooms import Dooms
 from crosstalk.history import History, Request
 from crosstalk.reply import InvalidReply, Reply, doomed, parse
 
@@ -40,17 +41,6 @@ POST_SHARE = 0.25
 """The share of requests that are POSTs, with the nonce in the body too."""
 
 
-DOOMED_EVERY = 47
-"""Each request of the subjects of such a number is doomed: its view raises, as it announces.
-
-What is popped or released on success alone shows with these. A prime, so that strategies
-that take turns all have some.
-"""
-
-FATE = "raise"
-"""How they announce it, where the server's probes know that."""
-
-
 class CrossTalk(Exception):  # noqa: N818 - the design's word
     """What Locust's statistics show where a request met somebody else's data."""
 
@@ -66,7 +56,7 @@ class Load:
         hops: switches in each request, each with a checkpoint after it.
         pause: how long each switch waits, in milliseconds.
         pool: the connections that all users share.
-        dooms: whether some of a subject's requests are to raise.
+        dooms: says which of the subjects' requests are to raise; None: none of them.
         expected: the strategies whose cross-talk Locust's statistics show as no failure:
             those that are there to be caught.
 
@@ -78,22 +68,15 @@ class Load:
     hops: int
     pause: int
     pool: SharedClientPool
-    dooms: bool = False
+    dooms: Dooms | None = None
     expected: frozenset[str] = frozenset()
     _turns: "count[int]" = field(default_factory=count)
     _named: dict[str, int] = field(default_factory=dict)
-    _subjects: "count[int]" = field(default_factory=lambda: count(1))
 
     def next_strategy(self, role: str) -> str | None:
         """Return the strategy whose turn it is among those of ``role``; None when there is none."""
         names = self.strategies.get(role, ())
         return names[next(self._turns) % len(names)] if names else None
-
-    def next_fate(self, role: str) -> str | None:
-        """Return to what the next request of ``role`` is doomed; None when it is not."""
-        if not self.dooms or role != "subject":
-            return None
-        return FATE if next(self._subjects) % DOOMED_EVERY == 0 else None
 
     def end(self) -> None:
         """Have no more requests sent.
@@ -162,7 +145,7 @@ class ProbeUser(FastHttpUser):
             gevent.sleep(1)  # the server has none of this role, or it is the end: do not spin
             return
         load = self.load
-        fate = load.next_fate(role)
+        fate = load.dooms.next_fate() if load.dooms and role == "subject" else None
         request = load.history.issue(strategy, self.number, fate=fate)
         with self._send(request) as response:
             if fate is not None:
@@ -218,7 +201,10 @@ def asked(request: Request, hops: int, pause: int) -> dict[str, str | int]:
 def end_doomed(history: History, request: Request, fate: str, response: ResponseContextManager) -> None:
     """Record a doomed request: that it ended as it had announced, or how else it did."""
     request.connection = latest_connection()
-    otherwise = doomed(response.status_code, response.content or b"", fate)
+    if response.status_code:
+        otherwise = doomed(response.status_code, response.content or b"", fate)
+    else:
+        otherwise = failure(response)
     if otherwise is None:
         history.record_doomed(request)
         response.success()

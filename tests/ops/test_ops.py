@@ -334,6 +334,19 @@ def test_health_is_503_while_the_server_drains(started: "Start") -> None:
     assert figures(ops)["greenlane_connections_accepted_total"] == 1
 
 
+def test_the_connections_of_a_server_beside_it_are_told_while_it_is_there(started: "Start") -> None:
+    """And what it has accepted afterwards too, since a counter never falls."""
+    ops = Ops(hello)
+    server = started(hello)
+    with ops.beside(server), socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 200 OK\r\n")
+        told = figures(ops)
+        assert told["greenlane_connections_open"] == told["greenlane_connections_accepted_total"] == 1
+    told = figures(ops)
+    assert (told["greenlane_connections_open"], told["greenlane_connections_accepted_total"]) == (0, 1)
+
+
 def test_a_file_stays_a_file_for_the_server() -> None:
     """PEP 3333: `wsgi.file_wrapper` only helps a server that recognizes it."""
     file = io.BytesIO(b"Hello")

@@ -80,10 +80,12 @@ def race(lines: bool, at_once: int | None, **given: Any) -> None:
         raise click.BadParameter(f"at most as many as there are requests, {requests}", param_hint="--at-once")
     check_descriptors(at_once * (options.RACE_MOST_CELLS + 1))
     settings = Settings(at_once=at_once, **given)
-    with told_in_a_line(CannotRun), interruptible():
-        code = _in_lines(settings) if lines else _for_a_person(settings)
-    # All that Locust is made of would be looked through once more for what can be freed.
-    gc.freeze()
+    try:
+        with told_in_a_line(CannotRun), interruptible():
+            code = _in_lines(settings) if lines else _for_a_person(settings)
+    finally:
+        # All that Locust is made of would be looked through once more for what can be freed.
+        gc.freeze()
     sys.exit(code)
 
 

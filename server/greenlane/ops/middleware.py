@@ -67,6 +67,8 @@ class Ops:
         self.counts = counts
         self._wsgi_app = wsgi_app
         self._server: WSGIServer | None = None
+        self._beside: list[WSGIServer] = []
+        self._accepted_beside = 0
         self.locals: dict[str, Local | LocalStack[Any]] = {}
         self.watch("request_stack", request_stack)
         self.watch("app_stack", app_stack)
@@ -120,13 +122,17 @@ class Ops:
 
     @property
     def connections(self) -> int:
-        """How many connections of the attached server are open; 0 without one."""
-        return self._server.connections if self._server else 0
+        """How many connections of the attached server, and of those beside it, are open; 0 without any."""
+        return sum(server.connections for server in self._servers)
 
     @property
     def connections_accepted(self) -> int:
-        """How many connections the attached server has accepted; 0 without one."""
-        return self._server.connections_accepted if self._server else 0
+        """How many connections they have accepted, and those that were beside it before."""
+        return self._accepted_beside + sum(server.connections_accepted for server in self._servers)
+
+    @property
+    def _servers(self) -> "list[WSGIServer]":
+        return [*([self._server] if self._server else []), *self._beside]
 
     @property
     def draining(self) -> bool:
@@ -140,9 +146,19 @@ class Ops:
             return _answer(own, environ, start_response)
         return self._counted(self._wsgi_app, environ, start_response)
 
-    def beside(self, wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    def counting(self, wsgi_app: "WSGIApplication") -> "WSGIApplication":
         """Return `wsgi_app` with its requests counted here too, for what is served at another address."""
         return partial(self._counted, wsgi_app)
+
+    @contextmanager
+    def beside(self, server: "WSGIServer") -> Iterator[None]:
+        """Report the connections of `server` too, until the `with` ends."""
+        self._beside.append(server)
+        try:
+            yield
+        finally:
+            self._beside.remove(server)
+            self._accepted_beside += server.connections_accepted
 
     def _counted(
         self, wsgi_app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"

@@ -5,4 +5,4 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from greenlane.demo import create_demo
 
-application = DispatcherMiddleware(NotFound(), {"/arena/one": create_demo(secret_key="tests")})
+application = DispatcherMiddleware(NotFound(), {"/below": create_demo(secret_key="tests")})

@@ -113,7 +113,7 @@ def test_doomed_requests_are_told_with_their_fate_and_do_not_count_as_failed(
 
 
 def test_a_server_may_be_below_a_path(serve: Any, race: Any) -> None:
-    host = serve("below:application") + "/arena/one"
+    host = serve("below:application") + "/below"
     for cell in ("shared-object/local", "abandoned-stream/local"):
         raced = race(host, cell, "--requests", "20", "--seed", "1")
         assert raced.code == 0, raced.lines[-1]

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+import psutil
 import pytest
 from gevent.event import Event
 from werkzeug.datastructures import ImmutableMultiDict
@@ -78,7 +79,10 @@ def test_it_serves_the_hazard_that_is_raced_and_no_other(arena: Arena) -> None:
 
 def test_only_this_machine_reaches_it(arena: Arena) -> None:
     with arena.served() as address:
-        assert urlsplit(address).hostname == "127.0.0.1"
+        port = urlsplit(address).port
+        sockets = psutil.Process().net_connections("tcp")
+        (listening,) = (each for each in sockets if each.status == "LISTEN" and each.laddr.port == port)
+        assert listening.laddr.ip == "127.0.0.1"
 
 
 def test_its_requests_are_recorded_and_counted_here_and_there(
@@ -91,8 +95,11 @@ def test_its_requests_are_recorded_and_counted_here_and_there(
         assert arena.ops.in_flight == server.in_flight == 1
         ((_began, method, path),) = server.flying.values()
         assert (method, path) == ("GET", f"/hazards/{SHARED}/local")
+        assert server.connections == 1
         assert asked.get(timeout=TIMEOUT)[0] == 200
         assert arena.ops.in_flight == server.in_flight == 0
+        assert ask(address, "/metrics")[0] == 200
+    assert (server.requests, server.connections, server.connections_accepted) == (1, 0, 2)
     lane = recorder.lane("a")
     assert lane is not None
     assert lane.cell == f"{SHARED}/local"

@@ -27,6 +27,8 @@ def test_it_proves_the_subjects_and_catches_the_controls_in_one_run(serve: "Serv
     for name in SUBJECTS | CONTROLS:
         assert name in done.stderr
     assert "every control was caught in the same run" in done.stderr
+    for name in ("local", "context"):
+        assert re.search(rf"^{name}: \d+ requests besides ended by an error", done.stderr, re.MULTILINE)
     # What is there to be caught is no failure of the server.
     assert re.search(r"Aggregated +\d+ +0\(0\.00%\)", done.stderr)
 

@@ -39,7 +39,8 @@ class Arena:
         # Its own contexts alone: somebody else's request may be in flight when the race ends.
         self.ops, hazards = with_probes(app, [settings.hazard], recorder, app.counts)
         self._locals = {name: hazards.local(settings.hazard.name, name) for name in settings.strategies}
-        self._app = demo.beside(recorder.following(self.ops))
+        app.wsgi_app = demo.counting(app.wsgi_app)  # type: ignore[assignment]  # wrapping is what it is for
+        self._app = recorder.following(self.ops)
         self._demo = demo
 
     @contextmanager
@@ -51,7 +52,7 @@ class Arena:
 
         """
         listener = wsgi.WSGIServer(("127.0.0.1", 0), self._app, settings=_SERVED)
-        with self._told():
+        with self._told(), self._demo.beside(listener):
             listener.start()
             try:
                 yield f"http://127.0.0.1:{listener.server_port}"
