@@ -21,6 +21,7 @@ from crosstalk.checker import Checked, Left, Tally, check
 from crosstalk.connections import SharedClientPool
 from crosstalk.dooms import FATE, Dooms
 from crosstalk.history import History, HistoryFile, read, spooled
+from crosstalk.interrupts import put_off
 from crosstalk.proof import Part, Settings, facts, header, role_of
 from crosstalk.server import running_server
 from crosstalk.site import CannotRun, Site
@@ -140,7 +141,8 @@ def _run_part(running: _Running, part: Part, load: Load, duration: float, floor:
         tags=[role for role, names in load.strategies.items() if names],
         stop_timeout=TIMEOUT,
     )
-    runner = environment.create_local_runner()
+    with put_off():  # one that is half made complains when it is freed
+        runner = environment.create_local_runner()
     statistics = gevent.spawn(stats_history, runner)
     started = time.monotonic()
     try:

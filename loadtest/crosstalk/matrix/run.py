@@ -20,6 +20,7 @@ from locust.env import Environment
 from crosstalk.checker import Cell, Checked, Header, Left, Tally, check
 from crosstalk.connections import SharedClientPool
 from crosstalk.history import History, HistoryFile, read, spooled
+from crosstalk.interrupts import put_off
 from crosstalk.matrix import servers
 from crosstalk.matrix.exercises import CellLoad, bound_user
 from crosstalk.matrix.leftovers import is_counted, left_of
@@ -163,7 +164,8 @@ def _load(settings: Settings, loads: list[CellLoad], tell: Callable[[float], Non
         host=loads[0].base,
         stop_timeout=TIMEOUT,
     )
-    runner = environment.create_local_runner()
+    with put_off():  # one that is half made complains when it is freed
+        runner = environment.create_local_runner()
     users = settings.users * len(loads)
     try:
         runner.start(users, spawn_rate=users)

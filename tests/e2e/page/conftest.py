@@ -134,6 +134,9 @@ def _visiting(browser: Browser, server: "Process", watch: Watch) -> Iterator[Vis
         page = context.new_page()
         if path is not None:
             page.goto(path)
+            if options.get("java_script_enabled", True):
+                # Each is imported by itself: before that, a form is the browser's to send.
+                expect(page.locator("[data-part]:not([data-alive])")).to_have_count(0)
         return page
 
     yield open_page
