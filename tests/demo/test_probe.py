@@ -11,10 +11,12 @@ from gevent.event import Event
 from greenlane.demo.keeper import FIELDS, Reading
 from greenlane.demo.parameters import Parameters
 from greenlane.demo.probe import Kit, Report, Turns
+from greenlane.demo.seal import UNSEALED, Seal
 from greenlane.demo.strategies import Stored, Strategy, make_strategies
 from greenlane.demo.switching import Switcher
 
 BOTH_EMPTY: Reading = dict.fromkeys(FIELDS)
+SEAL = Seal()
 
 
 class Meeting(Switcher):
@@ -43,7 +45,7 @@ def probe(
     strategy: Strategy, nonce: str, switcher: Switcher, turns: Turns, *, hops: int = 3, release: bool = False
 ) -> Report:
     parameters = Parameters(nonce=nonce, hops=hops, pause=0, release=release)
-    return Kit(switcher, turns, lambda: 1).probe(strategy.name, strategy, parameters).run()
+    return Kit(switcher, turns, lambda: 1, seal=SEAL).probe(strategy.name, strategy, parameters).run()
 
 
 def meet(strategy: Strategy, *nonces: str) -> list[Report]:
@@ -193,7 +195,7 @@ def test_turns() -> None:
 
 
 class Fickle(Strategy):
-    """Reads whatever it is given, in turn; an exception is raised."""
+    """Reads whatever it is given, in turn, as if a probe had written it; an exception is raised."""
 
     name = "fickle"
     role = "control"
@@ -204,14 +206,14 @@ class Fickle(Strategy):
         self.steps: list[str] = []
 
     def write(self, field: str, value: str) -> None:
-        self.steps.append(f"{field}={value}")
+        self.steps.append(f"{field}={SEAL.take_off(value)}")
 
     def read(self) -> Reading:
         self.steps.append("read")
         reading = self.readings.pop(0)
         if isinstance(reading, Exception):
             raise reading
-        return reading
+        return {field: value and SEAL.put_on(value) for field, value in reading.items()}
 
     def release(self) -> None:
         self.steps.append("release")
@@ -226,6 +228,22 @@ def test_the_reply_is_what_was_read_and_not_what_was_asked() -> None:
     report = alone(Fickle(found, torn), "a", hops=1)
     assert report["found"] == found
     assert report["checkpoints"][0]["read"] == torn
+
+
+class FromRequest(Fickle):
+    """Answers what was asked for: the nonce that it ought to hold."""
+
+    def read(self) -> Reading:
+        return dict.fromkeys(FIELDS, "a")
+
+    def found(self) -> Reading:
+        return dict.fromkeys(FIELDS)
+
+
+def test_what_no_probe_has_written_is_nobodys_nonce() -> None:
+    """A strategy that answers from the request looks right in every reply, but for the seal."""
+    report = alone(FromRequest(), "a", hops=1)
+    assert report["checkpoints"][0]["read"] == dict.fromkeys(FIELDS, f"{UNSEALED}a")
 
 
 def test_it_looks_before_it_writes() -> None:

@@ -1,6 +1,6 @@
-"""The demonstration with one line of Greenlane taken out, served by ``greenlane run mutants:NAME``.
+"""The demonstration with one line changed, served by ``greenlane run mutants:NAME``.
 
-Each must turn cells of the matrix red: what is taken out is what keeps requests apart.
+Each must turn the matrix or a proof red: what is taken out is what keeps requests apart, or looks at it.
 """
 
 import inspect
@@ -12,6 +12,7 @@ from greenlane.app import App
 from greenlane.context import LocalManager
 from greenlane.context.storage import Storage
 from greenlane.demo import create_demo
+from greenlane.demo.strategies import ContextOfRequest
 
 
 def _mutate(owner: type, method: str, line: str, instead: str) -> None:
@@ -33,6 +34,9 @@ def __getattr__(name: str) -> Any:
         _mutate(App, "wsgi_app", "ctx.end(error, escaping)", "escaping or ctx.end(error, escaping)")
     elif name == "no_death_callback":
         _mutate(Storage, "own", "rawlink(clear_lane)", "pass")
+    elif name == "from_request":
+        # Looks right in every reply, whatever is kept: the lane is asked only whether it holds anything.
+        _mutate(ContextOfRequest, "read", "g.get(field)", 'g.get(field) and request.args["nonce"]')
     else:
         raise AttributeError(name)
     return create_demo(secret_key="tests")

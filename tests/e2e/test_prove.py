@@ -145,6 +145,12 @@ def test_contexts_that_are_popped_on_success_alone_are_a_leak(serve: Serve) -> N
     assert re.search(r"^context: \d+ requests besides ended by an error", done.stdout, re.MULTILINE)
 
 
+def test_a_strategy_that_answers_from_the_request_is_cross_talk(serve: Serve) -> None:
+    """It replies with the own nonce every time, and what it was given to keep bore a seal."""
+    done = prove(*SHORT, "--host", serve("mutants:from_request"))
+    assert (done.returncode, verdict(done)) == (10, "CROSS-TALK"), done.stdout + done.stderr
+
+
 def test_a_server_that_serves_errors_is_inconclusive(serve: Serve, tmp_path: Path) -> None:
     history = tmp_path / "history.gz"
     done = prove(*SHORT, "--host", serve("broken_apps:errors"), "--history", str(history))

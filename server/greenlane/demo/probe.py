@@ -1,7 +1,8 @@
 """The probe: one request that writes its nonce, lets others run, and reads back whose data it gets.
 
 The reply is made of what was read from the keeper, never of what the request
-said: a probe that answered from its own variables would always look right.
+said: a probe that answered from its own variables would always look right. What is kept
+bears a :mod:`~greenlane.demo.seal`, so that a keeper which does that is seen too.
 
 Must not import the site: it is given everything it needs.
 """
@@ -18,6 +19,7 @@ from greenlet import getcurrent
 from greenlane.demo.doom import RAISES, Doom
 from greenlane.demo.keeper import FIELDS, Keeper, Reading
 from greenlane.demo.parameters import Parameters
+from greenlane.demo.seal import Seal
 from greenlane.demo.switching import Switcher, Way, jitter
 from greenlane.ops.process import process_name
 
@@ -115,6 +117,7 @@ class Kit:
         turns: who acted last.
         in_flight: returns the number of requests in flight now.
         watch: is told each step.
+        seal: is put on what they keep.
 
     """
 
@@ -122,6 +125,7 @@ class Kit:
     turns: Turns
     in_flight: Callable[[], int]
     watch: Watch = field(default_factory=Watch)
+    seal: Seal = field(default_factory=Seal)
 
     def probe(self, name: str, keeper: Keeper, parameters: Parameters) -> "Probe":
         """Make the probe of one request, that writes to ``keeper`` and reads from it."""
@@ -185,7 +189,7 @@ class Probe:
         first, second = FIELDS
         self._kit.turns.take(self)
         self._began = _now()
-        self._found = self.keeper.found()
+        self._found = self._unsealed(self.keeper.found())
         self._kit.watch.began(self, self._found)
         self._write(first)
         self._kit.switcher.gap(self._parameters.pause)
@@ -219,7 +223,7 @@ class Probe:
 
     def _write(self, field: str) -> None:
         self._step()
-        self.keeper.write(field, self.nonce)
+        self.keeper.write(field, self._kit.seal.put_on(self.nonce))
         self._wrote.append(_now())
         self._kit.watch.wrote(self, field)
 
@@ -230,11 +234,15 @@ class Probe:
         read: Reading = dict.fromkeys(FIELDS)
         error = None
         try:
-            read = self.keeper.read()
+            read = self._unsealed(self.keeper.read())
         except Exception as raised:  # any error at all is a finding, and the client's to judge
             error = f"{type(raised).__name__}: {raised}"
         self._kit.watch.read(self, read, error)
         return {"after": name, "read": read, "error": error, "switches": switches, "at": _now()}
+
+    def _unsealed(self, reading: Reading) -> Reading:
+        """Take the seals off what was kept; a carrier brings the nonce as the request said it."""
+        return reading | {field: self._kit.seal.take_off(reading[field]) for field in FIELDS}
 
     def _step(self) -> None:
         other = self._kit.turns.take(self)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+SEALED: Final = 80
+"""Characters of the longest nonce with its seal, and some to spare."""
+
 PAUSE: Final = 0.001
 """Seconds, on average, between a query and the fetching of its rows."""
 
@@ -37,7 +40,7 @@ ROWS: Final = Table(
     MetaData(),
     Column("lane", String(32), primary_key=True),
     Column("field", String(16), primary_key=True),
-    Column("value", String(64), nullable=False),
+    Column("value", String(SEALED), nullable=False),
 )
 
 
@@ -212,8 +215,8 @@ class Draft(_Base):
     __tablename__ = "greenlane_drafts"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    first: Mapped[str | None] = mapped_column(String(64))
-    second: Mapped[str | None] = mapped_column(String(64))
+    first: Mapped[str | None] = mapped_column(String(SEALED))
+    second: Mapped[str | None] = mapped_column(String(SEALED))
 
 
 class _InSession(Kept):
